@@ -1,0 +1,74 @@
+# Everything a developer or a deployer does with this repository; `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+WORKERS ?= 2
+export CRM_PORT ?= 8000
+
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help setup check fix test test-long demo serve rules rules-check docs docs-check schema graphiql clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create the environment in .venv, or bring it up to date
+
+# The build backend comes first, pinned, so that nothing unpinned is fetched for the build itself; core and
+# plugins come in one command, so that no index is ever asked for their names.
+$(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "No python3 found: install Python 3.11 or newer." >&2; exit 1; }
+	$(PYTHON) tools/environment.py $(VENV)
+	$(PIP) install --quiet -c constraints.txt hatchling
+	$(PIP) install --quiet --no-build-isolation -c constraints.txt -e '.[dev]' $(PLUGINS:%=-e %)
+	@touch $@
+
+check: setup ## the gate without the tests: format, lint, types, contracts, rules, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy crm_core tests tools
+	@for plugin in $(PLUGINS); do echo "mypy $$plugin"; $(BIN)/mypy $$plugin; done
+	$(BIN)/lint-imports
+	@$(MAKE) rules-check docs-check
+
+fix: setup ## format and mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## run all tests, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-long: setup ## run the tests that take long
+	$(BIN)/python -m pytest -n $(WORKERS) -m long
+
+demo: setup graphiql ## install, load a demo company and serve it on CRM_PORT
+	$(BIN)/crm demo --serve
+
+serve: setup graphiql ## serve the database that CRM_* names
+	$(BIN)/crm serve
+
+rules: setup ## which business rules are covered by tests; renews the tables in RULES.md
+	@$(BIN)/python tools/rules.py --write
+
+rules-check: setup
+	@$(BIN)/python tools/rules.py
+
+docs schema: setup ## renew everything generated: schema/ and docs/reference/
+	@$(BIN)/python tools/generated.py --write
+
+docs-check: setup
+	@$(BIN)/python tools/generated.py
+
+graphiql: setup ## fetch the query page's assets from npm into the environment
+	@$(BIN)/python tools/graphiql.py
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,78 @@
+"""What the access room answers when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from crm_core import hookimpl
+from crm_core.access import commands, events, graphql, models
+from crm_core.access.queries import EVERYTHING
+from crm_core.actors import Reach
+from crm_core.commands import Command, Perform
+from crm_core.db.base import Base
+from crm_core.errors import Message
+from crm_core.graphql.fields import Field, ObjectType
+from crm_core.outbox.events import Event
+from crm_core.registry import RoleTemplate, Scope
+
+
+@hookimpl
+def crm_tables() -> Sequence[type[Base]]:
+    """Users, teams, lines, roles, tokens."""
+    return models.TABLES
+
+
+@hookimpl
+def crm_types() -> Sequence[ObjectType]:
+    """Their GraphQL types."""
+    return graphql.TYPES
+
+
+@hookimpl
+def crm_queries() -> Sequence[Field | type]:
+    """Their root fields."""
+    return graphql.QUERIES
+
+
+@hookimpl
+def crm_commands() -> Mapping[type[Command], Perform]:
+    """Administration."""
+    return commands.COMMANDS
+
+
+@hookimpl
+def crm_events() -> Sequence[type[Event]]:
+    """Facts about users and tokens."""
+    return events.EVENTS
+
+
+@hookimpl
+def crm_messages() -> Sequence[Message]:
+    """Refusals of this room."""
+    return commands.MESSAGES
+
+
+@hookimpl
+def crm_scopes() -> Sequence[Scope]:
+    """Permissions of this room."""
+    return (
+        Scope("access.admin", "Administer users, teams, roles and tokens (系统管理)"),
+        Scope("user.read", "See users' logins, e-mails and roles (查看员工资料)"),
+        Scope("audit.review", "Record reviews of the usage log (审核使用记录)"),
+    )
+
+
+@hookimpl
+def crm_roles() -> Sequence[RoleTemplate]:
+    """The administrator, and what managers may see of their people."""
+    return (
+        RoleTemplate("administrator", "系统管理员 Administrator", {EVERYTHING: Reach.ALL}),
+        RoleTemplate("line_manager", "业务线经理 Line manager", {"user.read": Reach.LINE, "audit.review": Reach.LINE}),
+    )
+
+
+@hookimpl
+def crm_migrations() -> Path:
+    """The one line of revisions of all core rooms."""
+    return Path(__file__).parent.parent / "db" / "migrations" / "versions"

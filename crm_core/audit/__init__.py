@@ -1,0 +1,1 @@
+"""The audit trail: one entry for each performed command, with everything it changed."""

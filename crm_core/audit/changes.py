@@ -1,0 +1,128 @@
+"""Collects what a transaction changes, record by record, with most sensitive values masked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import event, inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from crm_core.commands import Change
+from crm_core.db.base import Base
+from crm_core.errors import Json
+
+_UNINTERESTING = frozenset({"version", "updated_at", "search_tokens"})
+
+
+class Changes:
+    """Before and after of every record written in one transaction; several flushes add up to one change each."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Watch this session."""
+        self._found: dict[tuple[type[Base], Any], Change] = {}
+        self._watching = True
+        event.listen(session.sync_session, "before_flush", self._collect)
+
+    def all(self) -> list[Change]:
+        """Every change so far, in the order of first appearance."""
+        return list(self._found.values())
+
+    def of(self, record: Base) -> Change | None:
+        """The change of one record, if it changed."""
+        return self._found.get(_key(record))
+
+    def pause(self) -> None:
+        """Overlook what follows: it belongs to another work in the same transaction."""
+        self._watching = False
+
+    def resume(self) -> None:
+        """Watch again."""
+        self._watching = True
+
+    def clear(self) -> None:
+        """Forget everything, after a savepoint was undone."""
+        self._found.clear()
+
+    def _collect(self, session: Any, _context: Any, _instances: Any) -> None:
+        if not self._watching:
+            return
+        for record in session.new:
+            self._found[_key(record)] = Change(_name(record), _id(record), None, _values(record))
+        for record in session.dirty:
+            self._add(record)
+        for record in session.deleted:
+            self._found[_key(record)] = Change(_name(record), _id(record), _values(record), None)
+
+    def _add(self, record: Base) -> None:
+        before, after = {}, {}
+        for attribute in inspect(record).attrs:
+            history = attribute.history
+            if attribute.key not in _UNINTERESTING and history.has_changes() and history.deleted:
+                before[attribute.key] = _value(record, attribute.key, history.deleted[0])
+                after[attribute.key] = _value(record, attribute.key, attribute.value)
+        known = self._found.get(_key(record))
+        if known is None:
+            self._found[_key(record)] = Change(_name(record), _id(record), before, after)
+        elif known.after is not None:
+            known.after |= after
+            if known.before is not None:
+                known.before = before | known.before
+
+
+def _key(record: Base) -> tuple[type[Base], Any]:
+    return type(record), inspect(record).identity or _id(record)
+
+
+def _id(record: Base) -> Any:
+    keys = [getattr(record, column.key) for column in inspect(type(record)).primary_key]
+    return keys[0] if len(keys) == 1 else tuple(keys)
+
+
+def _name(record: Base) -> str:
+    return record.__tablename__
+
+
+def _values(record: Base) -> dict[str, Json]:
+    attributes = inspect(record).attrs
+    return {
+        a.key: _value(record, a.key, a.loaded_value)
+        for a in attributes
+        if a.key not in _UNINTERESTING and a.loaded_value is not None and not _unloaded(a.loaded_value)
+    }
+
+
+def _unloaded(value: Any) -> bool:
+    return type(value).__name__ == "LoaderCallableStatus"
+
+
+def _value(record: Base, column: str, value: Any) -> Json:
+    declared = type(record).personal.get(column)
+    if declared is not None and declared.category == "sensitive" and value is not None:
+        return masked(str(value))
+    return plain(value)
+
+
+def masked(value: str) -> str:
+    """A most sensitive value as it may stand in audit, events and held commands: a digest that shows a change."""
+    return f"*** sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+
+
+def plain(value: Any) -> Json:
+    """A column value as JSON."""
+    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, Enum):
+        return value
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, Iterable) else str(value)

@@ -1,0 +1,239 @@
+"""A command: a change as data (imperative), what it needs, and what its performance yields."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import Field as PydanticField
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from crm_core import ids
+from crm_core.errors import INVALID, REQUIRED, Json, Message, UserError
+
+if TYPE_CHECKING:
+    from crm_core.work import Work
+
+
+class Part(BaseModel):
+    """A structured part of a command's input (one phone, one paper); frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Command(Part):
+    """A wish as data (命令): `class CreateCustomer(Command)`; frozen, stored with the fields that were given only.
+
+    Class attributes: `kind` (`customer.create`), `version` of the stored form, `scope` it needs, `returns` (name of
+    the GraphQL type of its record, or a one-element list of it), `subject` (the input field holding the id of the
+    existing record it changes; that record is loaded with the row rule and checked against `expectedVersion`),
+    `subject_type` (its GraphQL type, when not that of `returns`), `on_line` (whether it acts in one business line),
+    `sensitive` (fields kept only masked in audit and held commands), `guards` (columns of the subject that must not
+    have changed while the command was held, besides those it writes). Its docstring is the mutation's description.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+    scope: ClassVar[str]
+    returns: ClassVar[str | list[str]]
+    subject: ClassVar[str | None] = None
+    subject_type: ClassVar[str | None] = None
+    sensitive: ClassVar[frozenset[str]] = frozenset()
+    guards: ClassVar[frozenset[str]] = frozenset()
+    on_line: ClassVar[bool] = True
+
+    @classmethod
+    def upcast(cls, body: dict[str, Any], version: int) -> dict[str, Any]:
+        """A stored body of an older `version` in today's form; override when the form changes."""
+        return body
+
+    def given(self) -> dict[str, Any]:
+        """The fields the caller gave (omitted is not null), by Python name."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    def body(self) -> dict[str, Any]:
+        """The stored form: JSON values of the given fields."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @classmethod
+    def result_type(cls) -> str:
+        """Name of the GraphQL type of the record(s) this command yields."""
+        return cls.returns[0] if isinstance(cls.returns, list) else cls.returns
+
+
+def omitted(**constraints: Any) -> Any:
+    """Default of an optional patch field: leaving it out changes nothing, `null` must pass the field's own type."""
+    return PydanticField(default=None, validate_default=False, **constraints)
+
+
+@dataclass(frozen=True, slots=True)
+class RefTo:
+    """Marks an id field with the GraphQL type and id prefix it points to."""
+
+    type: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class InYuan:
+    """Marks a Decimal field as money in yuan: at most two decimals, kept as fen."""
+
+
+Money = Annotated[Decimal, InYuan(), PydanticField(max_digits=14, decimal_places=2)]
+"""An amount in yuan in a command's input."""
+
+
+def ref(type_name: str, prefix: str) -> Any:
+    """An id of another record: `CustomerId = Annotated[UUID, *ref…]`; reads `cus_…` and plain UUIDs."""
+    return Annotated[
+        UUID,
+        RefTo(type_name, prefix),
+        BeforeValidator(lambda value: _uuid(value, prefix)),
+        PlainSerializer(lambda value: ids.show(prefix, value), when_used="json"),
+    ]
+
+
+def _uuid(value: object, prefix: str) -> object:
+    if isinstance(value, UUID):
+        return value
+    try:
+        return ids.read_as(prefix, str(value))
+    except ValueError:
+        raise PydanticCustomError(
+            "INVALID_ID", "not an id of the form {prefix}_…", {"prefix": prefix}
+        ) from None
+
+
+CommandT = TypeVar("CommandT", bound=Command)
+Perform = Callable[["Work", Any], Awaitable[Any]]
+Check = Callable[["Work", Any], Awaitable[list[UserError]]]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command class with the function that performs it and the room or plugin it comes from."""
+
+    command: type[Command]
+    perform: Perform
+    owner: str
+
+    @property
+    def kind(self) -> str:
+        """The command's kind, e.g. `customer.create`."""
+        return self.command.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What accompanies a command: the same for GraphQL, CLI, imports and webhooks."""
+
+    idempotency_key: str | None = None
+    expected_version: int | None = None
+    dry_run: bool = False
+    reason: str | None = None
+    line: str | None = None
+    request_id: str | None = None
+    channel: str = "graphql"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a command: done (`ids` of its records), held (`approval`), or refused (`errors`)."""
+
+    type: str
+    ids: tuple[UUID, ...] = ()
+    approval: UUID | None = None
+    errors: tuple[UserError, ...] = ()
+    replayed: bool = False
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A gate's answer: the command waits as this approval instead of being performed."""
+
+    approval: UUID
+
+
+@dataclass(slots=True)
+class Change:
+    """One record changed by a command: values before and after, by column."""
+
+    type: str
+    id: UUID
+    before: dict[str, Json] | None
+    after: dict[str, Json] | None
+    fields: list[str] = field(default_factory=list)
+
+
+def digest(command: Command, options: Options) -> str:
+    """Digest of the canonical body, line included: what an idempotency key stands for."""
+    canonical = json.dumps(
+        [command.kind, options.line, options.expected_version, command.body()], sort_keys=True
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "string_too_long": ("at most {max_length} characters", "最多 {max_length} 个字符"),
+    "string_too_short": ("at least {min_length} character(s)", "至少 {min_length} 个字符"),
+    "too_long": ("at most {max_length} items", "最多 {max_length} 项"),
+    "too_short": ("at least {min_length} item(s)", "至少 {min_length} 项"),
+    "greater_than": ("must be greater than {gt}", "必须大于 {gt}"),
+    "greater_than_equal": ("must be at least {ge}", "不得小于 {ge}"),
+    "less_than": ("must be less than {lt}", "必须小于 {lt}"),
+    "less_than_equal": ("must be at most {le}", "不得大于 {le}"),
+    "INVALID_ID": ("not an id of the form {prefix}_…", "不是 {prefix}_… 形式的编号"),
+    "enum": ("must be one of {expected}", "必须是 {expected} 之一"),
+    "decimal_max_places": ("at most {decimal_places} decimals", "最多 {decimal_places} 位小数"),
+    "decimal_max_digits": ("at most {max_digits} digits", "最多 {max_digits} 位数字"),
+    "string_pattern_mismatch": ("must match {pattern}", "格式应为 {pattern}"),
+    "extra_forbidden": ("this field does not exist", "没有这个字段"),
+}
+
+
+def validation_messages() -> tuple[Message, ...]:
+    """Bilingual messages for the value errors pydantic finds, one code each (`INVALID_STRING_TOO_LONG` …)."""
+    return tuple(
+        Message(_code(kind), "{field}: " + en, "{field}：" + zh)
+        for kind, (en, zh) in _WORDS.items()
+        if kind.islower()
+    ) + (Message("INVALID_ID", "{field}: " + _WORDS["INVALID_ID"][0], "{field}：" + _WORDS["INVALID_ID"][1]),)
+
+
+def _code(kind: str) -> str:
+    return f"INVALID_{kind.upper()}"
+
+
+def invalid(message: Message, **params: Json) -> PydanticCustomError:
+    """For a field validator: refuse the value with this message (`raise invalid(CREDIT_CODE_WRONG, value=v)`)."""
+    context = {**params, "_rule": message.rule}
+    return PydanticCustomError(message.code, "refused", context)  # type: ignore[arg-type]  # a code, not a literal
+
+
+def user_errors(error: ValidationError) -> tuple[UserError, ...]:
+    """Every value error of an input as a refusal, with the path of the field as the client wrote it."""
+    return tuple(_user_error(dict(e)) for e in error.errors())
+
+
+def _user_error(found: dict[str, Any]) -> UserError:
+    path = ".".join(to_camel(p) if isinstance(p, str) else str(p) for p in found["loc"]) or None
+    kind, context = found["type"], dict(found.get("ctx") or {})
+    if kind == "missing" or (found.get("input") is None and kind.endswith(("_type", "_parsing"))):
+        return REQUIRED(path)
+    rule = context.pop("_rule", None)
+    plain: dict[str, Json] = {
+        k: v if isinstance(v, (str, int, float, bool)) else str(v) for k, v in context.items()
+    }
+    if kind in _WORDS:
+        return UserError(_code(kind) if kind.islower() else kind, plain, path)
+    if kind.isupper():
+        return UserError(kind, plain, path, rule if isinstance(rule, str) else None)
+    return INVALID(path, problem=str(found["msg"]))

@@ -1,0 +1,1 @@
+"""Tables, types, sessions and migrations: everything that knows a database driver."""

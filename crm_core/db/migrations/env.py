@@ -1,0 +1,49 @@
+"""One environment for every distribution: its folder, its version table, its own tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import context
+from sqlalchemy import JSON, Connection
+
+from crm_core.db.base import Base
+from crm_core.db.types import TokenList, UtcDateTime
+
+
+def run() -> None:
+    """Migrate over the connection handed in by `crm_core.migrate`."""
+    attributes = context.config.attributes
+    connection: Connection = attributes["connection"]
+    tables: frozenset[str] = attributes["tables"]
+
+    def ours(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:  # noqa: FBT001
+        if kind == "table":
+            return name in tables
+        return not (kind == "index" and name == "ix_search_documents_tokens")
+
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        version_table=attributes["version_table"],
+        include_object=ours,
+        render_item=_rendered,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transaction_per_migration=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _rendered(kind: str, item: Any, autogen: Any) -> str | bool:
+    if kind == "type" and isinstance(item, UtcDateTime | TokenList):
+        autogen.imports.add(f"from crm_core.db.types import {type(item).__name__}")
+        return f"{type(item).__name__}()"
+    if kind == "type" and isinstance(item, JSON):
+        autogen.imports.add("from crm_core.db.types import JsonValue")
+        return "JsonValue"
+    return False
+
+
+run()

@@ -1,0 +1,76 @@
+"""The search index: one document of tokens per record, GIN on PostgreSQL, FTS5 on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, String, UniqueConstraint, Uuid, bindparam, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import false, or_, text
+
+from crm_core.db.base import Base, Personal
+from crm_core.db.types import TokenList
+from crm_core.tokens import query_groups
+
+
+class SearchDocument(Base):
+    """The search tokens of one record. On SQLite triggers mirror them into the FTS5 table `search_documents_fts`."""
+
+    __tablename__ = "search_documents"
+    __table_args__ = (UniqueConstraint("subject_id", "kind"),)
+    personal: ClassVar[dict[str, Personal]] = {
+        "tokens": Personal("identity", "Finding a customer by name, pinyin, initials or phone suffix")
+    }
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    subject_id: Mapped[UUID] = mapped_column(Uuid)
+    tokens: Mapped[tuple[str, ...]] = mapped_column(TokenList)
+
+
+async def index(session: AsyncSession, dialect: str, kind: str, subject_id: UUID, tokens: Iterable[str]) -> None:
+    """Put the record's tokens into the index, replacing what stood there."""
+    table = SearchDocument.__table__
+    values = {"kind": kind, "subject_id": subject_id, "tokens": tuple(tokens)}
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    statement = insert.values(values)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["subject_id", "kind"], set_={"tokens": statement.excluded.tokens}
+        )
+    )
+
+
+async def forget(session: AsyncSession, subject_id: UUID) -> None:
+    """Take the record out of the index."""
+    await session.execute(sql_delete(SearchDocument.__table__).where(SearchDocument.__table__.c.subject_id == subject_id))
+
+
+def matching(kind: str, query: str, dialect: str) -> Select[tuple[UUID]] | None:
+    """Ids of the records of a kind that match: name fragment, pinyin, initials, phone suffix, code; None: nothing can."""
+    groups = query_groups(query)
+    if not groups:
+        return None
+    document = SearchDocument.__table__.alias("found")
+    found = _on_postgresql(document, groups) if dialect == "postgresql" else _on_sqlite(document, groups)
+    return select(document.c.subject_id).where(document.c.kind == kind, found)
+
+
+def _on_postgresql(document: object, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
+    tokens = document.c.tokens  # type: ignore[attr-defined]
+    array = postgresql.ARRAY(String())
+    return or_(
+        false(),
+        *(tokens.op("@>", is_comparison=True)(bindparam(None, list(g), type_=array, unique=True)) for g in groups),
+    )
+
+
+def _on_sqlite(document: object, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
+    expression = " OR ".join("(" + " AND ".join(f'"{token}"' for token in group) + ")" for group in groups)
+    matched = text("SELECT rowid FROM search_documents_fts WHERE search_documents_fts MATCH :match")
+    return document.c.id.in_(matched.bindparams(bindparam("match", expression, unique=True)))  # type: ignore[attr-defined]

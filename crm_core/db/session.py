@@ -1,0 +1,196 @@
+"""Engines, reading and writing transactions for both databases; nothing global."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy import URL, Executable, Row, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+
+from crm_core.errors import ConfigurationError, Fault, Unavailable
+from crm_core.settings import Settings
+
+Dialect = Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database with its reading and its writing side.
+
+    SQLite has one writer per process (a queue on `_turn`) and `BEGIN IMMEDIATE`; other processes are waited for
+    up to `busy_seconds`, then the caller gets a `DATABASE_BUSY` fault. Statements longer than `statement_seconds`
+    are cancelled.
+    """
+
+    dialect: Dialect
+    reads: AsyncEngine
+    writes: AsyncEngine
+    statement_seconds: float = 10.0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading only, without a transaction around it."""
+        try:
+            async with self.reads.connect() as connection:
+                yield connection
+        except (DBAPIError, OSError) as error:
+            raise _fault(error) from error
+
+    async def fetch(self, statement: Executable) -> Sequence[Row[Any]]:
+        """All rows of one reading statement; a connection lost while idle is replaced once."""
+        try:
+            return await self._fetch(statement)
+        except (DBAPIError, OSError) as error:
+            if not _is_lost(error):
+                raise _fault(error) from error
+        try:
+            return await self._fetch(statement)
+        except (DBAPIError, OSError) as error:
+            raise _fault(error) from error
+
+    async def _fetch(self, statement: Executable) -> Sequence[Row[Any]]:
+        async with self.reads.connect() as connection:
+            rows = await asyncio.wait_for(connection.execute(statement), self.statement_seconds)
+            return rows.all()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A writing transaction: commits when the block ends well, else nothing of it remains."""
+        if self.dialect == "sqlite":
+            async with self._turn, self._begun() as session:
+                yield session
+        else:
+            async with self._begun() as session:
+                yield session
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[AsyncSession]:
+        connection = await self._connect()
+        try:
+            async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session:
+                yield session
+                await session.flush()
+                await connection.commit()
+        except (DBAPIError, OSError) as error:
+            if isinstance(error, DBAPIError) and not _is_lost(error) and not _is_busy(error):
+                raise
+            raise _fault(error) from error
+        finally:
+            await asyncio.shield(connection.close())
+
+    async def _connect(self) -> AsyncConnection:
+        """A connection with its transaction begun; a connection lost while idle is replaced once."""
+        for attempt in (1, 2):
+            connection = self.writes.connect()
+            try:
+                await connection.start()
+                await connection.begin()
+                await connection.exec_driver_sql("SELECT 1")
+            except (DBAPIError, OSError) as error:
+                await connection.close()
+                if attempt == 2 or not _is_lost(error):
+                    raise _fault(error) from error
+            else:
+                return connection
+        raise AssertionError("unreachable")
+
+    async def dispose(self) -> None:
+        """Close all connections."""
+        await self.reads.dispose()
+        await self.writes.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database the settings name; connects on first use. `ConfigurationError` for a URL we do not speak."""
+    url = make_url(settings.database_url)
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(url, settings)
+    if backend == "postgresql":
+        return _postgresql(url, settings)
+    raise ConfigurationError(f"database_url: {backend} is not supported; use sqlite:/// or postgresql://")
+
+
+def _sqlite(url: URL, settings: Settings) -> Database:
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError("database_url: SQLite needs a file, e.g. sqlite:///crm.db (需要文件路径)")
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    url = url.set(drivername="sqlite+aiosqlite")
+    reads = create_async_engine(url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT")
+    writes = create_async_engine(url, pool_size=1, max_overflow=0)
+    event.listen(reads.sync_engine, "connect", _prepare_sqlite)
+    event.listen(writes.sync_engine, "connect", _prepare_sqlite)
+    event.listen(
+        writes.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+    )
+    return Database("sqlite", reads, writes, settings.limits.statement_seconds)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "busy_timeout=5000",
+        "cache_size=-16000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _postgresql(url: URL, settings: Settings) -> Database:
+    url = url.set(drivername="postgresql+asyncpg")
+    arguments: dict[str, Any] = {
+        "server_settings": {"application_name": "crm", "timezone": "UTC", "jit": "off"}
+    }
+    arguments["timeout"] = 5
+    if settings.database_pooler == "transaction":
+        arguments["prepared_statement_cache_size"] = 0
+        arguments["statement_cache_size"] = 0
+        arguments["prepared_statement_name_func"] = lambda: f"__crm_{uuid4().hex}__"
+        arguments.pop("server_settings")
+    writes = create_async_engine(
+        url, pool_size=settings.database_connections, max_overflow=0, connect_args=arguments, pool_timeout=10
+    )
+    return Database(
+        "postgresql",
+        writes.execution_options(isolation_level="AUTOCOMMIT"),
+        writes,
+        settings.limits.statement_seconds,
+    )
+
+
+def _is_lost(error: BaseException) -> bool:
+    return isinstance(error, (OSError, InterfaceError)) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, OperationalError) and "locked" in str(error.orig)
+
+
+def _fault(error: BaseException) -> Exception:
+    if _is_busy(error):
+        return Fault(
+            "DATABASE_BUSY", "Another process holds the database; try again (数据库正被其他进程占用，请重试)"
+        )
+    if _is_lost(error) or isinstance(error, OperationalError):
+        return Unavailable("The database does not answer; try again later (数据库暂时不可用，请稍后重试)")
+    return error if isinstance(error, Exception) else Fault("INTERNAL", "Interrupted")
+
+
+def retry_delay(attempt: int, chance: random.Random) -> float:
+    """Seconds to wait before another try at a busy database: doubling from 20 ms, with jitter."""
+    return float(min(1.0, 0.02 * 2**attempt) * (0.5 + chance.random()))

@@ -1,0 +1,102 @@
+"""What row rules, fields and filters may know of the caller while a statement is being built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Date, Uuid, bindparam, false, or_, true
+
+from crm_core.actors import Actor, Reach
+from crm_core.db.types import UtcDateTime
+
+if TYPE_CHECKING:
+    from crm_core.graphql.fields import Source
+
+
+@dataclass(frozen=True)
+class Access:
+    """One caller's view of the data: his reach per line, bound values, and the moment of the request.
+
+    Row rules compile reach in, one branch per line (`per_line`); ids and moments are always bound values, so that
+    two callers with the same reach share one statement. `timeline` holds the sources of `Customer.timeline`.
+    """
+
+    actor: Actor
+    dialect: str
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    timeline: tuple[Source, ...] = ()
+
+    def lines(self, scope: str) -> tuple[str, ...]:
+        """Lines in which the actor holds the scope."""
+        return self.actor.lines if self.actor.is_system else tuple(sorted(self.actor.reach(scope)))
+
+    def everything(self, scope: str) -> bool:
+        """Whether the scope reaches all lines."""
+        return self.actor.reaches_everything(scope)
+
+    def me(self) -> ColumnElement[UUID]:
+        """The actor's user id as a bound value."""
+        return bindparam("actor_user", self.actor.user_id, type_=Uuid())
+
+    def moment(self) -> ColumnElement[datetime]:
+        """The moment of the request (UTC) as a bound value."""
+        return bindparam("request_moment", self.now, type_=UtcDateTime())
+
+    def today(self) -> ColumnElement[Any]:
+        """The day of the request in UTC as a bound value."""
+        return bindparam("request_day", self.now.date(), type_=Date())
+
+    def per_line(
+        self,
+        scope: str,
+        line: ColumnElement[str],
+        *,
+        owner: ColumnElement[Any] | None = None,
+        team: ColumnElement[Any] | None = None,
+    ) -> ColumnElement[bool]:
+        """A row rule: which rows with these line, owner and team columns the scope reaches, one branch per line."""
+        if self.everything(scope):
+            return true()
+        branches = [
+            self._branch(line, code, reach, owner, team)
+            for code, reach in sorted(self.actor.reach(scope).items())
+        ]
+        return or_(false(), *branches)
+
+    def _branch(
+        self,
+        line: ColumnElement[str],
+        code: str,
+        reach: Reach,
+        owner: ColumnElement[Any] | None,
+        team: ColumnElement[Any] | None,
+    ) -> ColumnElement[bool]:
+        here = line == code
+        if reach >= Reach.LINE:
+            return here
+        mine = owner == self.me() if owner is not None else false()
+        if reach is Reach.OWN or team is None:
+            return here & mine
+        teams = (self.actor.subtree if reach is Reach.SUBTREE else self.actor.teams).get(code, frozenset())
+        return here & (mine | self.one_of(team, f"teams_{reach.name.lower()}_{code}", teams))
+
+    @staticmethod
+    def one_of(column: ColumnElement[Any], name: str, values: Iterable[UUID]) -> ColumnElement[bool]:
+        """The column is one of these ids, bound as one expanding parameter."""
+        return column.in_(bindparam(name, sorted(values), type_=Uuid(), expanding=True))
+
+
+Rule = Callable[[Any, Access, str], ColumnElement[bool]]
+"""A row rule: (the table under its alias, access, scope) → which rows the scope reaches. It belongs to the table."""
+
+
+def whole_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """A row rule for rows without owner: those of the lines where the scope reaches at least the whole line."""
+    if access.everything(scope):
+        return true()
+    lines = [line for line, reach in access.actor.reach(scope).items() if reach >= Reach.LINE]
+    return t.c.line.in_(sorted(lines))

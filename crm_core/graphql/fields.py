@@ -1,0 +1,257 @@
+"""Declarations of object types and fields: SQL, scope, mask, cost and words in one place, for schema and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import Any, Literal, TypeAlias
+
+from pydantic.alias_generators import to_snake
+from sqlalchemy import Alias, ColumnElement, FromClause, Select, Table
+
+from crm_core.graphql.access import Access, Rule
+
+T: TypeAlias = Any
+"""A table under its alias: `t.c.name`."""
+Sql: TypeAlias = "Callable[[T, Access], ColumnElement[Any]]"
+On: TypeAlias = "Callable[[T, T, Access], ColumnElement[bool]]"
+Predicate: TypeAlias = "Callable[[ColumnElement[Any]], ColumnElement[bool]]"
+Row: TypeAlias = "dict[str, Any]"
+Batch: TypeAlias = "Callable[[Sequence[Row], Any], Awaitable[Sequence[Any]]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """An id shown as `<prefix>_<32 hex>`; the type of a field that holds one."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Yuan:
+    """Money: integer fen in the database, a decimal string of yuan in the API."""
+
+
+YUAN = Yuan()
+"""The type of money fields: yuan with two decimals, kept as fen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Shows a column in part (`138****1234`) unless the actor holds the scope `unless` in some line."""
+
+    sql: Callable[[ColumnElement[Any]], ColumnElement[Any]]
+    unless: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of a type. Which attributes matter depends on `kind`; make them with the functions below."""
+
+    kind: Literal["column", "relation", "listing", "connection", "batch", "query_one", "query_connection"]
+    name: str
+    description: str
+    type: Any = None
+    target: str = ""
+    sql: Sql | None = None
+    on: On | None = None
+    match: Callable[[T, Access, Predicate], ColumnElement[bool]] | None = None
+    function: Batch | None = None
+    needs: tuple[str, ...] = ()
+    nullable: bool = True
+    scope: str | None = None
+    mask: Mask | None = None
+    cost: int = 0
+    filter: bool = False
+    sort: bool = False
+    order: Callable[[T], Sequence[ColumnElement[Any]]] | None = None
+    deprecated: str | None = None
+    owner: str = "core"
+
+    def expression(self, t: T, access: Access) -> ColumnElement[Any]:
+        """The field's SQL, masked where the actor may see it only in part."""
+        plain = self.plain(t, access)
+        if self.mask is None or access.actor.may(self.mask.unless):
+            return plain
+        return self.mask.sql(plain)
+
+    def plain(self, t: T, access: Access) -> ColumnElement[Any]:
+        """The field's SQL without its mask; by default the column of the same name."""
+        if self.sql is not None:
+            return self.sql(t, access)
+        column: ColumnElement[Any] = t.c[to_snake(self.name)]
+        return column
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A further key of a type's `where`, beyond its filterable fields: `sql(t, access, value)` is its predicate."""
+
+    name: str
+    type: Any
+    description: str
+    sql: Callable[[T, Access, Any], ColumnElement[bool]]
+    owner: str = "core"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the customer timeline (时间线): rows of a type as (customer, line, moment, title).
+
+    `select` gives a statement with the columns customer_id, line, at, id (shown form), kind, title, status; the row
+    rules of its tables must be part of it.
+    """
+
+    name: str
+    select: Callable[[Access], Select[Any]]
+
+
+@dataclass(frozen=True)
+class ObjectType:
+    """A type of the API over a table: its row rule belongs to the table and holds wherever the table is used.
+
+    A type without `prefix` is reached only through its parents and has no `node(id:)`. `order` is the default order
+    of its lists (column, descending); `id` is added last so that every order is total. `version` says whether
+    commands may be guarded by `expectedVersion`.
+    """
+
+    name: str
+    table: Table | Callable[[Access], FromClause]
+    description: str
+    fields: tuple[Field, ...]
+    prefix: str | None = None
+    model: Any = None
+    rule: Rule | None = None
+    scope: str | None = None
+    order: Callable[[T], Sequence[ColumnElement[Any]]] | None = None
+    filters: tuple[Filter, ...] = ()
+    plural: str = ""
+    by_name: Mapping[str, Field] = attribute(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the fields."""
+        object.__setattr__(self, "by_name", {f.name: f for f in self.fields})
+
+    def aliased(self, access: Access, name: str) -> Alias:
+        """The table under an alias of this statement."""
+        table = self.table if isinstance(self.table, Table) else self.table(access)
+        return table.alias(name)  # type: ignore[return-value]  # every FromClause we use can be aliased
+
+    def visible(self, t: T, access: Access, scope: str | None = None) -> ColumnElement[bool] | None:
+        """The row rule on this use of the table, for reading or for the scope of a command.
+
+        None: the type is reached only through visible parents.
+        """
+        return self.rule(t, access, scope or self.scope or "") if self.rule is not None else None
+
+
+def field(
+    name: str,
+    type: Any,
+    description: str,
+    *,
+    sql: Sql | None = None,
+    match: Callable[[T, Access, Predicate], ColumnElement[bool]] | None = None,
+    nullable: bool = True,
+    scope: str | None = None,
+    mask: Mask | None = None,
+    filter: bool = False,
+    sort: bool = False,
+    cost: int = 0,
+    deprecated: str | None = None,
+) -> Field:
+    """A value field backed by SQL; without `sql` the column of the same name in snake_case.
+
+    `type` is str, int, bool, Decimal, date, datetime, an Enum class, `Id(prefix)`, `YUAN`, `dict` (JSON) or
+    `list[…]` of these kept as JSON. `filter`/`sort` put it into the type's `where`/`orderBy`; `match` replaces the
+    plain comparison of a filter where an index wants another form. A scoped field must be nullable.
+    """
+    return Field(
+        kind="column", name=name, type=type, description=description, sql=sql, match=match,
+        nullable=nullable or scope is not None, scope=scope, mask=mask, filter=filter, sort=sort, cost=cost,
+        deprecated=deprecated,
+    )  # fmt: skip
+
+
+def relation(
+    name: str,
+    target: str,
+    description: str,
+    *,
+    on: On,
+    scope: str | None = None,
+    filter: bool = False,
+    deprecated: str | None = None,
+) -> Field:
+    """A field to one record of another type, null when there is none or the caller may not see it."""
+    return Field(
+        kind="relation", name=name, target=target, description=description, on=on, scope=scope, filter=filter,
+        cost=1, deprecated=deprecated,
+    )  # fmt: skip
+
+
+def listing(
+    name: str,
+    target: str,
+    description: str,
+    *,
+    on: On,
+    order: Callable[[T], Sequence[ColumnElement[Any]]] | None = None,
+    scope: str | None = None,
+    filter: bool = False,
+) -> Field:
+    """A short plain list of parts (at most 100), e.g. the phones of a customer."""
+    return Field(
+        kind="listing", name=name, target=target, description=description, on=on, order=order, scope=scope, cost=2,
+        filter=filter,
+    )  # fmt: skip
+
+
+def connection(
+    name: str,
+    target: str,
+    description: str,
+    *,
+    on: On,
+    scope: str | None = None,
+    deprecated: str | None = None,
+) -> Field:
+    """A field to many records: a Relay connection with first/after/last/before, where, orderBy and totalCount."""
+    return Field(
+        kind="connection", name=name, target=target, description=description, on=on, scope=scope, cost=2,
+        deprecated=deprecated,
+    )  # fmt: skip
+
+
+def batch(
+    name: str,
+    type: Any,
+    description: str,
+    function: Batch,
+    *,
+    needs: tuple[str, ...] = ("id",),
+    scope: str | None = None,
+    cost: int = 5,
+) -> Field:
+    """A field computed in Python for all parents at once: `await function(rows, context)` gives one value per row.
+
+    Each row holds the columns named in `needs`. If the function raises, the field is null with an error; the rest
+    of the answer stands.
+    """
+    return Field(
+        kind="batch", name=name, type=type, description=description, function=function, needs=needs, scope=scope,
+        cost=cost,
+    )  # fmt: skip
+
+
+def query_one(name: str, target: str, description: str) -> Field:
+    """A root field for one record by id."""
+    return Field(kind="query_one", name=name, target=target, description=description, cost=1)
+
+
+def query_connection(name: str, target: str, description: str, *, scope: str | None = None) -> Field:
+    """A root field for a connection over all records of a type that the caller may see."""
+    return Field(
+        kind="query_connection", name=name, target=target, description=description, scope=scope, cost=2
+    )

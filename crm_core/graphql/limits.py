@@ -1,0 +1,264 @@
+"""Measures a parsed and validated document before it runs, and refuses what asks for too much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    is_list_type,
+    is_nullable_type,
+)
+
+from crm_core.graphql.fields import Field
+from crm_core.settings import Limits
+
+LISTING_ROWS = 10
+"""Rows a plain list is taken to have."""
+ROWS_PER_COST = 10
+"""So many rows of a list cost one."""
+MUTATION_COST = 10
+INTROSPECTION_COST = 50
+PLAIN_COST = 1
+BEYOND_COUNTING = 10**12
+"""Numbers above this are shown as "more than"; nested lists multiply quickly."""
+
+Variables = Mapping[str, Any]
+Measured = TypeVar("Measured")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What an operation asks for. `cost` is in units of the limit, rounded up."""
+
+    depth: int
+    aliases: int
+    mutations: int
+    cost: int
+
+
+def measure(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Variables,
+    limits: Limits,
+) -> Measure:
+    """How deep, how wide and how costly a validated operation is.
+
+    A fragment counts at every place that spreads it, yet is looked at once, so nesting fragments in one another
+    costs the server nothing.
+    """
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    shape = _Shapes(fragments).of(operation.selection_set)
+    mutation = operation.operation is OperationType.MUTATION
+    root = schema.mutation_type if mutation else schema.query_type
+    defaults = {
+        d.variable.name.value: int(d.default_value.value)
+        for d in operation.variable_definitions or ()
+        if isinstance(d.default_value, IntValueNode)
+    }
+    costs = _Costs(schema, fragments, {**defaults, **variables}, limits)
+    cost = costs.of(operation.selection_set, root)
+    total = math.ceil(min(cost.once, BEYOND_COUNTING))
+    return Measure(shape.depth, shape.aliases, shape.fields if mutation else 0, total)
+
+
+def refuse_excess(found: Measure, limits: Limits) -> None:
+    """Raise the first limit that is passed, with what was asked and what is allowed."""
+    _refuse(found.depth, limits.depth, "TOO_DEEP", "levels deep")
+    _refuse(found.aliases, limits.aliases, "TOO_MANY_ALIASES", "aliases")
+    _refuse(found.mutations, limits.mutations, "TOO_MANY_MUTATIONS", "mutation fields")
+    _refuse(found.cost, limits.cost, "TOO_COSTLY", "of cost; ask for fewer rows or fewer levels")
+
+
+def _refuse(asked: int, allowed: int, code: str, unit: str) -> None:
+    if asked > allowed:
+        shown = str(asked) if asked < BEYOND_COUNTING else f"more than {BEYOND_COUNTING}"
+        raise GraphQLError(
+            f"The document asks for {shown} {unit}; at most {allowed} allowed (查询超出限制).",
+            extensions={"code": code, "requested": min(asked, BEYOND_COUNTING), "limit": allowed},
+        )
+
+
+class _Fragments:
+    """Fragments by name, each worked out once."""
+
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        self.fragments = fragments
+
+    def once(self, known: dict[str, Measured], name: str, work_out: Callable[[], Measured]) -> Measured:
+        if name not in known:
+            known[name] = work_out()
+        return known[name]
+
+
+# -- depth, aliases, number of fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Nesting below this point, aliases in it, and fields directly in it, fragments included."""
+
+    depth: int = 0
+    aliases: int = 0
+    fields: int = 0
+
+    def beside(self, other: _Shape) -> _Shape:
+        """Both in one selection set."""
+        return _Shape(
+            max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields
+        )
+
+
+class _Shapes(_Fragments):
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        super().__init__(fragments)
+        self.known: dict[str, _Shape] = {}
+
+    def of(self, selections: SelectionSetNode) -> _Shape:
+        total = _Shape()
+        for one in selections.selections:
+            if isinstance(one, FieldNode):
+                total = total.beside(self._field(one))
+            elif isinstance(one, InlineFragmentNode):
+                total = total.beside(self.of(one.selection_set))
+            elif isinstance(one, FragmentSpreadNode):
+                total = total.beside(self._spread(one.name.value))
+        return total
+
+    def _spread(self, name: str) -> _Shape:
+        return self.once(self.known, name, lambda: self.of(self.fragments[name].selection_set))
+
+    def _field(self, one: FieldNode) -> _Shape:
+        inner = self.of(one.selection_set) if one.selection_set else _Shape()
+        if one.name.value.startswith("__"):  # introspection is bounded by its own validation rule
+            inner = replace(inner, depth=0)
+        return _Shape(inner.depth + 1, inner.aliases + (one.alias is not None), 1)
+
+
+# -- cost
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Cost of a selection set: what is paid once, and what is paid per row of the connection it stands on."""
+
+    once: float = 0
+    each_row: float = 0
+
+    def plus(self, other: _Cost) -> _Cost:
+        """Both together."""
+        return _Cost(self.once + other.once, self.each_row + other.each_row)
+
+
+class _Costs(_Fragments):
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: Variables,
+        limits: Limits,
+    ) -> None:
+        super().__init__(fragments)
+        self.schema, self.variables, self.limits = schema, variables, limits
+        self.known: dict[str, _Cost] = {}
+
+    def of(self, selections: SelectionSetNode, parent: GraphQLNamedType | None) -> _Cost:
+        total = _Cost()
+        for one in selections.selections:
+            if isinstance(one, FieldNode):
+                total = total.plus(self._field(one, parent))
+            elif isinstance(one, InlineFragmentNode):
+                condition = one.type_condition
+                inner = self.schema.get_type(condition.name.value) if condition else parent
+                total = total.plus(self.of(one.selection_set, inner))
+            elif isinstance(one, FragmentSpreadNode):
+                total = total.plus(self._spread(one.name.value))
+        return total
+
+    def _spread(self, name: str) -> _Cost:
+        fragment = self.fragments[name]
+        kind = self.schema.get_type(fragment.type_condition.name.value)
+        return self.once(self.known, name, lambda: self.of(fragment.selection_set, kind))
+
+    def _field(self, one: FieldNode, parent: GraphQLNamedType | None) -> _Cost:
+        name = one.name.value
+        if name.startswith("__"):
+            return _Cost(0 if name == "__typename" else INTROSPECTION_COST)
+        if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) or name not in parent.fields:
+            return _Cost()
+        field = parent.fields[name]
+        inner = self.of(one.selection_set, get_named_type(field.type)) if one.selection_set else _Cost()
+        if parent.name.endswith("Connection") and name in ("nodes", "edges"):
+            return _Cost(each_row=inner.once)
+        return self._paid(one, parent, field, inner)
+
+    def _paid(
+        self, one: FieldNode, parent: GraphQLNamedType, field: GraphQLField, inner: _Cost
+    ) -> _Cost:
+        declared = _declared(field)
+        own = declared.cost if declared else _undeclared_cost(one, parent, field)
+        if declared is not None and declared.kind in ("connection", "query_connection"):
+            rows = self._size(one)
+            return _Cost(own + rows / ROWS_PER_COST + inner.once + rows * inner.each_row)
+        if _is_list(field) and one.selection_set:
+            return _Cost(own + LISTING_ROWS / ROWS_PER_COST + LISTING_ROWS * inner.once)
+        return _Cost(own + inner.once)
+
+    def _size(self, one: FieldNode) -> int:
+        """Rows the connection may bring; what is no allowed number is refused when it runs."""
+        given = {a.name.value: a.value for a in one.arguments or ()}
+        for name in ("first", "last"):
+            value = given.get(name)
+            asked: Any = None
+            if isinstance(value, IntValueNode):
+                asked = int(value.value)
+            elif isinstance(value, VariableNode):
+                asked = self.variables.get(value.name.value)
+            if isinstance(asked, int):
+                return max(0, min(asked, self.limits.page_max))
+        return self.limits.page_default
+
+
+def _declared(field: GraphQLField) -> Field | None:
+    metadata = getattr(field.extensions.get("strawberry-definition"), "metadata", {})
+    declared = metadata.get("crm")
+    return declared if isinstance(declared, Field) else None
+
+
+def _undeclared_cost(one: FieldNode, parent: GraphQLNamedType, field: GraphQLField) -> int:
+    """Cost of what is no declared field: mutations, records in payloads, a plugin's own resolvers."""
+    metadata = getattr(field.extensions.get("strawberry-definition"), "metadata", {})
+    if "command" in metadata:
+        return MUTATION_COST
+    if parent.name.endswith(("Connection", "Edge")) or one.selection_set is None:
+        return 0
+    return PLAIN_COST
+
+
+def _is_list(field: GraphQLField) -> bool:
+    plain = field.type if is_nullable_type(field.type) else field.type.of_type  # type: ignore[union-attr]
+    return is_list_type(plain)
+
+
+__all__ = ["Measure", "measure", "refuse_excess"]

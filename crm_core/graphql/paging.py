@@ -1,0 +1,161 @@
+"""Keyset paging: total orders, cursors that survive nulls, and the predicate that continues behind a cursor."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from graphql import GraphQLError
+from sqlalchemy import ColumnElement, and_, bindparam, false, or_, tuple_
+from sqlalchemy.sql.elements import UnaryExpression
+
+from crm_core.graphql.access import Access
+from crm_core.graphql.fields import Id, ObjectType
+from crm_core.graphql.values import cursor_value, from_cursor, sql_type
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of an order: its SQL, value type, direction, and whether it may be null (nulls come last)."""
+
+    name: str
+    sql: ColumnElement[Any]
+    type: Any
+    descending: bool
+    nullable: bool
+
+    def ordered(self, *, reverse: bool) -> UnaryExpression[Any]:
+        """The ORDER BY term; nulls last going forward, first going back."""
+        term = self.sql.desc() if self.descending != reverse else self.sql.asc()
+        if not self.nullable:
+            return term
+        return term.nulls_first() if reverse else term.nulls_last()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What part of a connection is asked for: how many rows, from which side, behind which cursor."""
+
+    size: int
+    backward: bool
+    cursor: str | None
+
+
+def page_of(arguments: Mapping[str, Any], default: int, most: int) -> Page:
+    """The page the arguments ask for; refuses contradictory or oversized ones with a clear error."""
+    first, last = arguments.get("first"), arguments.get("last")
+    if first is not None and last is not None:
+        raise _bad("Give first or last, not both.")
+    if (first is not None and arguments.get("before")) or (last is not None and arguments.get("after")):
+        raise _bad("Use after with first, before with last.")
+    backward = last is not None or (first is None and arguments.get("before") is not None)
+    size = last if last is not None else first if first is not None else default
+    if not 0 <= size <= most:
+        raise _bad(f"first and last must be between 0 and {most}; you asked for {size}.")
+    return Page(size, backward, arguments.get("before") if backward else arguments.get("after"))
+
+
+def keys_of(kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str]] | None, access: Access) -> list[Key]:
+    """The order asked for, else the type's default; the id always comes last so that the order is total."""
+    keys = _asked(kind, t, order_by, access) if order_by else _default(kind, t)
+    if not any(key.name == "id" for key in keys):
+        descending = keys[-1].descending if keys else True
+        keys.append(Key("id", t.c.id, _python_type(kind, t.c.id), descending, nullable=False))
+    return keys
+
+
+def _asked(kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str]], access: Access) -> list[Key]:
+    keys = []
+    for entry in order_by:
+        given = [(name, way) for name, way in entry.items() if way is not None]
+        if len(given) != 1:
+            raise _bad("Each entry of orderBy names exactly one field, e.g. [{ createdAt: DESC }].")
+        name, way = given[0]
+        declared = kind.by_name[name]
+        if declared.scope is not None and not access.actor.may(declared.scope):
+            raise GraphQLError(f"orderBy {name} needs the permission {declared.scope}", extensions={"code": "FORBIDDEN"})
+        keys.append(Key(name, declared.plain(t, access), declared.type, way == "DESC", declared.nullable))
+    return keys
+
+
+def _default(kind: ObjectType, t: Any) -> list[Key]:
+    keys = []
+    for term in kind.order(t) if kind.order else ():
+        descending = isinstance(term, UnaryExpression)
+        column = term.element if isinstance(term, UnaryExpression) else term
+        name = str(getattr(column, "name", "key"))
+        keys.append(Key(name, column, _python_type(kind, column), descending, bool(getattr(column, "nullable", True))))
+    return keys
+
+
+def _python_type(kind: ObjectType, column: Any) -> Any:
+    try:
+        found = column.type.python_type
+    except NotImplementedError:
+        return str
+    return Id(kind.prefix or "x") if found.__name__ == "UUID" else found
+
+
+def encode(keys: Sequence[Key], values: Sequence[Any]) -> str:
+    """A cursor: the values of the sort keys, and which keys they are."""
+    body = [_signature(keys), *(cursor_value(k.type, v) for k, v in zip(keys, values, strict=True))]
+    return base64.urlsafe_b64encode(orjson.dumps(body)).decode().rstrip("=")
+
+
+def decode(keys: Sequence[Key], cursor: str) -> list[Any]:
+    """The values behind a cursor; refuses one that is damaged or belongs to another order."""
+    try:
+        signature, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if signature != _signature(keys) or len(values) != len(keys):
+            raise _bad("The cursor belongs to another orderBy; start again without it.")
+        return [from_cursor(key.type, value) for key, value in zip(keys, values, strict=True)]
+    except (ValueError, TypeError, binascii.Error):
+        raise _bad("The cursor is damaged; start again without it.") from None
+
+
+def _signature(keys: Sequence[Key]) -> str:
+    return ",".join(("-" if key.descending else "+") + key.name for key in keys)
+
+
+def behind(keys: Sequence[Key], values: Sequence[Any], *, backward: bool) -> ColumnElement[bool]:
+    """Rows that come after (going backward: before) the row with these key values."""
+    ways = {key.descending for key in keys}
+    if len(ways) == 1 and not any(key.nullable for key in keys):
+        return _row_comparison(keys, values, descending=keys[0].descending != backward)
+    branches: list[ColumnElement[bool]] = [false()]
+    for position, key in enumerate(keys):
+        same = [_equal(k, v) for k, v in zip(keys[:position], values[:position], strict=True)]
+        branches.append(and_(*same, _further(key, values[position], backward=backward)))
+    return or_(*branches)
+
+
+def _row_comparison(keys: Sequence[Key], values: Sequence[Any], *, descending: bool) -> ColumnElement[bool]:
+    bound = [_bound(key, value) for key, value in zip(keys, values, strict=True)]
+    if len(keys) == 1:
+        return keys[0].sql < bound[0] if descending else keys[0].sql > bound[0]
+    left, right = tuple_(*(key.sql for key in keys)), tuple_(*bound)
+    return left < right if descending else left > right
+
+
+def _equal(key: Key, value: Any) -> ColumnElement[bool]:
+    return key.sql.is_(None) if value is None else key.sql == _bound(key, value)
+
+
+def _further(key: Key, value: Any, *, backward: bool) -> ColumnElement[bool]:
+    if value is None:
+        return key.sql.is_not(None) if backward else false()
+    bound = _bound(key, value)
+    beyond = key.sql < bound if key.descending != backward else key.sql > bound
+    return or_(beyond, key.sql.is_(None)) if key.nullable and not backward else beyond
+
+
+def _bound(key: Key, value: Any) -> ColumnElement[Any]:
+    return bindparam(None, value, type_=sql_type(key.type), unique=True)
+
+
+def _bad(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": "INVALID_PAGE"})

@@ -1,0 +1,1 @@
+"""Import of customers and interactions from files of other systems (数据导入)."""

@@ -1,0 +1,1 @@
+"""Interactions with customers: visits, calls, messages, callbacks, their plans and reports, tasks, the timeline."""

@@ -1,0 +1,135 @@
+"""Row rules of this room, and the look-ups its commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, true
+
+from crm_core import errors, ids
+from crm_core.customers.models import CustomerLine
+from crm_core.customers.queries import reached_in
+from crm_core.errors import Refused
+from crm_core.graphql.access import Access
+from crm_core.interactions.models import Callback, Interaction, Visit
+from crm_core.work import Work
+
+# -- row rules
+
+
+def visible_interactions(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Interactions of the lines where the scope is held, of customers reached there or performed by the actor."""
+    if access.everything(scope):
+        return true()
+    mine = t.c.performer_id == access.me()
+    reached = reached_in(access, scope, t.c.line, t.c.customer_id)
+    return and_(t.c.line.in_(access.lines(scope)), or_(mine, reached))
+
+
+def visible_tasks(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Tasks given to or by the actor, of customers reached in their line, or without customer by assignee and team."""
+    if access.everything(scope):
+        return true()
+    mine = or_(t.c.assignee_id == access.me(), t.c.creator_id == access.me())
+    reached = reached_in(access, scope, t.c.line, t.c.customer_id)
+    internal = and_(
+        t.c.customer_id.is_(None), access.per_line(scope, t.c.line, owner=t.c.assignee_id, team=t.c.team_id)
+    )
+    return and_(t.c.line.in_(access.lines(scope)), or_(mine, reached, internal))
+
+
+def own_reports(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Reports sent to the actor, in lines he still reads; nobody else's mail, whatever his reach."""
+    return and_(t.c.user_id == access.me(), t.c.line.in_(access.lines(scope)))
+
+
+def led_meetings(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Sales meetings by chair and team."""
+    return access.per_line(scope, t.c.line, owner=t.c.chair_id, team=t.c.team_id)
+
+
+def held_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Rows of the lines where the scope is held, whatever its reach: a line's own rules and plans."""
+    return true() if access.everything(scope) else t.c.line.in_(access.lines(scope))
+
+
+def reached_lines(cl: Any, access: Access) -> ColumnElement[bool]:
+    """The rows of `customer_lines` that reading interactions reaches."""
+    return access.per_line("interaction.read", cl.c.line, owner=cl.c.owner_id, team=cl.c.team_id)
+
+
+# -- look-ups of commands
+
+
+async def customer_line(work: Work, customer_id: UUID, path: str, *, lock: bool = False) -> CustomerLine:
+    """The customer's row in the line acted in; refused as not found unless the actor's writing scope reaches it."""
+    table = CustomerLine.__table__
+    access = work.services.access(work.actor)
+    statement = select(CustomerLine).where(
+        table.c.customer_id == customer_id,
+        table.c.line == work.acting_line,
+        reached_in(access, "interaction.write", literal(work.acting_line), literal(customer_id, table.c.id.type)),
+    )
+    if lock and access.dialect == "postgresql":
+        statement = statement.with_for_update(of=table)
+    found = (await work.session.execute(statement)).scalars().first()
+    if found is None:
+        raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
+    return found
+
+
+async def visit_of(work: Work, interaction: Interaction) -> Visit | None:
+    """Plan and report of a visit."""
+    return await work.session.scalar(select(Visit).where(Visit.interaction_id == interaction.id))
+
+
+async def callback_of(work: Work, interaction: Interaction) -> Callback | None:
+    """What a callback found, if it was recorded."""
+    return await work.session.scalar(select(Callback).where(Callback.interaction_id == interaction.id))
+
+
+def last_callbacks(customer_id: UUID, line: str, most: int) -> Select[Any]:
+    """Channels of the customer's last callbacks in a line, latest first."""
+    return (
+        select(Interaction.channel)
+        .where(
+            Interaction.customer_id == customer_id,
+            Interaction.line == line,
+            Interaction.is_callback == true(),
+            Interaction.status == "DONE",
+        )
+        .order_by(Interaction.occurred_at.desc(), Interaction.id.desc())
+        .limit(most)
+    )
+
+
+def visits_between(line: str, team_id: UUID | None, first: date, last: date) -> Select[Any]:
+    """Customer ids of the visits done in a line (and team) from one local day to another, one row per visit."""
+    found = select(Interaction.customer_id).where(
+        Interaction.line == line,
+        Interaction.is_visit == true(),
+        Interaction.status == "DONE",
+        Interaction.occurred_on.between(first, last),
+    )
+    return found if team_id is None else found.where(Interaction.team_id == team_id)
+
+
+def imported(line: str, source: str, keys: Sequence[str]) -> Select[Any]:
+    """Interactions of a line that came from a source, by their keys there."""
+    return select(Interaction).where(
+        Interaction.line == line, Interaction.source == source, Interaction.external_id.in_(keys)
+    )
+
+
+def local_day(work: Work, moment: datetime, line: str | None = None) -> date:
+    """The day of a moment in the time zone of the line acted in."""
+    return moment.astimezone(zone_of(work, line or work.acting_line)).date()
+
+
+def zone_of(work: Work, line: str) -> ZoneInfo:
+    """The time zone of a line."""
+    return ZoneInfo(work.services.settings.lines[line].time_zone)

@@ -1,0 +1,252 @@
+"""Moves the database: core first, then each plugin along its own line; only `crm db upgrade` calls it, under a lock."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, delete, event, inspect, make_url, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from crm_core.access.models import PluginFailure
+from crm_core.access.seeding import synchronise
+try:  # TEMPORARY while the rooms are being built
+    from crm_core.approvals.seeding import seed_policies
+except ImportError:
+
+    async def seed_policies(*_a):  # type: ignore
+        pass
+from crm_core.db.base import Base
+from crm_core.db.session import Database
+from crm_core.errors import ConfigurationError
+from crm_core.registry import MigrationLine, Registry
+from crm_core.settings import Settings
+
+ENVIRONMENT = Path(__file__).parent / "db" / "migrations"
+LOCK = 0x63726D
+T = TypeVar("T")
+
+
+@dataclass
+class Report:
+    """What an upgrade did: owner → revision now; plugin → why its migration failed."""
+
+    at: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Behind(ConfigurationError):
+    """The database lacks revisions; run `crm db upgrade`."""
+
+
+async def upgrade(settings: Settings, registry: Registry) -> Report:
+    """Bring every line to its head, core first; a failing plugin is noted and left out, a failing core raises."""
+    report = Report()
+    async with _locked(settings) as engine:
+        for line in registry.migrations:
+            await _upgrade_one(engine, line, registry, report)
+        await _settle(settings, registry, engine, report)
+    return report
+
+
+async def _upgrade_one(engine: AsyncEngine, line: MigrationLine, registry: Registry, report: Report) -> None:
+    if line.owner in report.failed:
+        return
+    try:
+        report.at[line.owner] = await _in_migration(engine, lambda c: _to_head(c, line, _tables(registry, line.owner)))
+    except Exception as error:
+        if line.owner == "core":
+            raise
+        report.failed[line.owner] = f"{type(error).__name__}: {error}".split("\n")[0][:500]
+
+
+async def _settle(settings: Settings, registry: Registry, engine: AsyncEngine, report: Report) -> None:
+
+
+    now = datetime.now(UTC)
+    async with engine.connect() as connection, AsyncSession(connection) as session:
+        await session.execute(delete(PluginFailure))
+        for plugin, reason in report.failed.items():
+            session.add(PluginFailure(plugin=plugin, reason=reason, failed_at=now))
+        await synchronise(session, settings, registry, now)
+        await session.flush()
+        await seed_policies(session, registry, now)
+        await session.commit()
+
+
+async def behind(database: Database, registry: Registry) -> dict[str, str]:
+    """Owner → what it lacks, for every line of revisions that is not at its head; raises when out of reach."""
+    async with database.connection() as connection:
+        return await connection.run_sync(lambda c: _behind(c, registry))
+
+
+async def failures(database: Database) -> dict[str, str]:
+    """Plugins whose migration failed, with the reason; empty for a database not yet made."""
+    async with database.connection() as connection:
+        exists = await connection.run_sync(lambda c: inspect(c).has_table(PluginFailure.__tablename__))
+        if not exists:
+            return {}
+        rows = await connection.execute(select(PluginFailure.__table__))
+        return {row.plugin: row.reason for row in rows}
+
+
+async def drift(settings: Settings, registry: Registry) -> dict[str, list[str]]:
+    """Owner → differences between its models and the migrated database; empty when they agree."""
+    engine = _engine(settings)
+    try:
+        found = {}
+        for line in registry.migrations:
+            tables = _tables(registry, line.owner)
+            differences = await _in_migration(engine, lambda c, line=line, tables=tables: _drift(c, line, tables))  # type: ignore[misc]
+            if differences:
+                found[line.owner] = differences
+        return found
+    finally:
+        await engine.dispose()
+
+
+async def revise(settings: Settings, registry: Registry, owner: str, message: str, folder: Path | None = None) -> Path:
+    """Write a new revision of one line from the difference between its models and the database."""
+    line = next(line for line in registry.migrations if line.owner == owner)
+    line = MigrationLine(owner, folder or line.folder, line.version_table)
+    engine = _engine(settings)
+    try:
+        return await _in_migration(engine, lambda c: _revise(c, line, _tables(registry, owner), message))
+    finally:
+        await engine.dispose()
+
+
+# -- inside a connection
+
+
+def _to_head(connection: Connection, line: MigrationLine, tables: frozenset[str]) -> str:
+    command.upgrade(_config(connection, line, tables), "head")
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            raise RuntimeError(f"the migration broke foreign keys: {broken[:3]}")
+    return _head(line) or ""
+
+
+def _behind(connection: Connection, registry: Registry) -> dict[str, str]:
+    found = {}
+    for line in registry.migrations:
+        now = _revision(connection, line)
+        if now != _head(line):
+            found[line.owner] = f"at {now or 'nothing'}, needs {_head(line)}"
+    return found
+
+
+def _revision(connection: Connection, line: MigrationLine) -> str | None:
+    if not inspect(connection).has_table(line.version_table):
+        return None
+    row = connection.execute(text(f"SELECT version_num FROM {line.version_table}")).first()  # noqa: S608  # our own name
+    return str(row[0]) if row else None
+
+
+def _drift(connection: Connection, line: MigrationLine, tables: frozenset[str]) -> list[str]:
+    def ours(_item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:  # noqa: FBT001
+        return name in tables if kind == "table" else name != "ix_search_documents_tokens"
+
+    options = {"include_object": ours, "compare_type": True, "version_table": line.version_table}
+    migration = MigrationContext.configure(connection, opts=options)
+    return [str(difference) for difference in compare_metadata(migration, Base.metadata)]
+
+
+def _revise(connection: Connection, line: MigrationLine, tables: frozenset[str], message: str) -> Path:
+    config = _config(connection, line, tables)
+    number = len(list(line.folder.glob("*.py"))) + 1
+    config.set_main_option("file_template", f"%%(year)d%%(month).2d%%(day).2d_{number:02}_%%(slug)s")
+    script = command.revision(config, message, autogenerate=True, rev_id=f"{line.owner}_{number:04}")
+    return Path(script.path)  # type: ignore[union-attr]
+
+
+def _config(connection: Connection | None, line: MigrationLine, tables: frozenset[str]) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ENVIRONMENT))
+    config.set_main_option("version_locations", str(line.folder))
+    config.set_main_option("path_separator", "newline")
+    config.attributes.update(connection=connection, version_table=line.version_table, tables=tables)
+    return config
+
+
+def _head(line: MigrationLine) -> str | None:
+    return ScriptDirectory.from_config(_config(None, line, frozenset())).get_current_head()
+
+
+def _tables(registry: Registry, owner: str) -> frozenset[str]:
+    return frozenset(table.__tablename__ for table in registry.tables.get(owner, ()))
+
+
+# -- connections
+
+
+def _engine(settings: Settings) -> AsyncEngine:
+    url = make_url(settings.database_url)
+    sqlite = url.get_backend_name() == "sqlite"
+    if sqlite and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg"), poolclass=NullPool)
+    if sqlite:
+        event.listen(engine.sync_engine, "connect", _foreign_keys_off)
+        event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _foreign_keys_off(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "foreign_keys=OFF", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+async def _in_migration(engine: AsyncEngine, function: Callable[[Connection], T]) -> T:
+    async with engine.connect() as connection:
+        result = await connection.run_sync(function)
+        await connection.commit()
+        return result
+
+
+@asynccontextmanager
+async def _locked(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """An engine for migrating, while no other process migrates the same database."""
+    engine = _engine(settings)
+    try:
+        if engine.dialect.name == "sqlite":
+            with _file_lock(Path(str(make_url(settings.database_url).database) + ".migrating")):
+                yield engine
+        else:
+            async with engine.connect() as connection:
+                await connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+                await connection.commit()
+                try:
+                    yield engine
+                finally:
+                    await connection.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+__all__ = ["Behind", "Report", "behind", "drift", "failures", "revise", "upgrade"]

@@ -1,0 +1,1 @@
+"""The outbox: events as rows, written in the transaction of the change they announce."""

@@ -1,0 +1,40 @@
+"""GraphQL type of recorded events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from crm_core.graphql import Id, ObjectType, field, query_connection
+from crm_core.graphql.access import whole_lines
+from crm_core.outbox.models import OutboxEvent
+
+EVENT = ObjectType(
+    name="Event",
+    table=OutboxEvent.__table__,
+    model=OutboxEvent,
+    prefix="evt",
+    description="A recorded fact about one record (事件).",
+    rule=whole_lines,
+    scope="event.read",
+    order=lambda t: [t.c.id.desc()],
+    fields=(
+        field("id", Id("evt"), "Id; the same in every delivery.", nullable=False, filter=True),
+        field("kind", str, "Kind, e.g. customer.created.", nullable=False, filter=True),
+        field("schemaVersion", int, "Version of the event's form.", nullable=False),
+        field("subjectType", str, "Type of the record.", nullable=False, filter=True),
+        field("subjectId", str, "Plain id (32 hex) of the record."),
+        field("sequence", int, "Version of the record after the change; orders its events.", nullable=False),
+        field("line", str, "Business line (业务线).", filter=True),
+        field("actorName", str, "Who.", nullable=False),
+        field("reason", str, "Why."),
+        field("requestId", str, "Request it belongs to.", filter=True),
+        field("occurredAt", datetime, "When.", nullable=False, filter=True),
+        field("before", dict, "Values before; null for a new record."),
+        field("after", dict, "Values after; null for a removed record."),
+        field("changedFields", list[str], "Columns that changed.", nullable=False),
+        field("data", dict, "Further data.", nullable=False),
+    ),
+)
+
+TYPES = (EVENT,)
+QUERIES = (query_connection("recordedEvents", "Event", "Events recorded in your lines (事件)."),)

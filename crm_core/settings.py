@@ -1,0 +1,171 @@
+"""The deployment's settings: `crm.toml` and `CRM_*` variables, one pydantic model; an unknown key is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from crm_core.errors import ConfigurationError
+
+RoomSettings = TypeVar("RoomSettings", bound=BaseModel)
+
+
+class LineSettings(BaseModel):
+    """One business line (业务线): its name for people and the plugins enabled for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = ""
+    plugins: list[str] = []
+    time_zone: str = "Asia/Shanghai"
+    days_off: list[str] = Field([], description="Further days off of this line, ISO dates (休息日).")
+    work_days: list[str] = Field([], description="Days off that this line works, ISO dates (调休上班日).")
+
+
+class Limits(BaseModel):
+    """What one GraphQL request may ask for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    depth: int = Field(12, description="Deepest nesting of a document.")
+    aliases: int = Field(30, description="Most aliases in a document.")
+    tokens: int = Field(5_000, description="Most lexical tokens in a document.")
+    cost: int = Field(10_000, description="Highest cost; the cost of an answer stands in `extensions.cost`.")
+    mutations: int = Field(5, description="Most mutation fields in a document.")
+    body_bytes: int = Field(1_048_576, description="Largest request body, bytes.")
+    page_default: int = Field(25, description="Rows of a connection when `first` is left out.")
+    page_max: int = Field(100, description="Most rows of a connection.")
+    bulk_max: int = Field(100, description="Most records of one bulk command.")
+    statement_seconds: float = Field(10.0, description="Longest time one SQL statement may take, seconds.")
+
+
+class Settings(BaseSettings):
+    """Everything a deployer may set. Precedence: `CRM_*` variables, then `crm.toml`, then these defaults.
+
+    A table that bears the name of a room or plugin (`[customers]`, `[auto_dealer]`) holds that room's own settings;
+    in the environment its keys follow two underscores (`CRM_AUTO_DEALER__SLOT_MINUTES`).
+    """
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    database_url: str = Field(
+        "sqlite:///crm.db", description="`sqlite:///file` or `postgresql://user:password@host/name`."
+    )
+    database_pooler: Literal["none", "transaction"] = Field(
+        "none", description="`transaction` behind PgBouncer: no named statements, no LISTEN."
+    )
+    database_connections: int = Field(10, ge=1, description="Most database connections of one process.")
+    host: str = Field("127.0.0.1", description="Address the server listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the server listens on.")
+    workers: int = Field(1, ge=1, description="Server processes; more than one needs PostgreSQL.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keyring for identity numbers: `id:base64[,older:base64]`; `crm doctor` makes one.",
+    )
+    index_key: SecretStr = Field(
+        SecretStr(""), description="Key of the blind indexes, base64; never rotate it."
+    )
+    store: Path = Field(
+        Path("store"), description="Folder of the local file store (dossier papers, imports)."
+    )
+    graphiql_assets: Path | None = Field(
+        None, description="Folder of the GraphiQL page's files; default: found."
+    )
+    limits: Limits = Limits()
+    lines: dict[str, LineSettings] = Field({}, description="Business lines by code.")
+    rooms: dict[str, dict[str, Any]] = Field({}, description="Tables of rooms and plugins, by name.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands over: nothing is read behind the caller's back."""
+        return (init_settings,)
+
+    def plugins(self) -> tuple[str, ...]:
+        """Names of all plugins enabled in some line, sorted."""
+        return tuple(sorted({plugin for line in self.lines.values() for plugin in line.plugins}))
+
+    def room(self, name: str, model: type[RoomSettings]) -> RoomSettings:
+        """A room's own settings; `ConfigurationError` names a wrong or unknown key."""
+        try:
+            return model.model_validate(self.rooms.get(name, {}))
+        except ValidationError as error:
+            raise ConfigurationError(_explained(error, f"{name}.")) from None
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Settings from a `crm.toml` (absent is fine unless named) and the `CRM_*` variables of `environ`.
+
+    Raises `ConfigurationError` that names the key that is wrong or unknown, and what to do.
+    """
+    named = environ.get("CRM_CONFIG")
+    file = path or (Path(named) if named else Path("crm.toml"))
+    values = _merged(
+        _from_file(file, required=path is not None or named is not None), _from_environment(environ)
+    )
+    known = set(Settings.model_fields) - {"rooms"}
+    rooms = {k: v for k, v in values.items() if k not in known and isinstance(v, dict)}
+    try:
+        return Settings(**{k: v for k, v in values.items() if k not in rooms}, rooms=rooms)
+    except ValidationError as error:
+        raise ConfigurationError(_explained(error)) from None
+
+
+def _from_file(file: Path, *, required: bool) -> dict[str, Any]:
+    if not file.exists():
+        if required:
+            raise ConfigurationError(f"{file}: no such settings file (找不到配置文件)")
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: not readable as TOML: {error}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, text in sorted(environ.items()):
+        if not name.startswith("CRM_") or name == "CRM_CONFIG" or name.startswith("CRM_TEST_"):
+            continue
+        *tables, key = name.removeprefix("CRM_").lower().split("__")
+        here = values
+        for table in tables:
+            here = here.setdefault(table, {})
+        here[key] = text
+    return values
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    return below | {
+        key: _merged(below[key], value)
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+        else value
+        for key, value in above.items()
+    }
+
+
+def _explained(error: ValidationError, prefix: str = "") -> str:
+    lines = [
+        _line(prefix + ".".join(str(part) for part in e["loc"]), e["type"], e["msg"]) for e in error.errors()
+    ]
+    return "\n".join(lines)
+
+
+def _line(key: str, kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return (
+            f"Unknown setting {key} (未知的配置项); see docs/reference/settings.md for the names that exist."
+        )
+    return f"Setting {key}: {message} (配置项 {key} 的值不正确)"

@@ -1,0 +1,1 @@
+"""The test kit, for the core and for authors of plugins."""

@@ -1,0 +1,507 @@
+"""The unit of work: one transaction in which one command is checked, held or performed, audited and announced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import delete, inspect, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.orm.exc import StaleDataError
+
+from crm_core import errors, ids
+from crm_core.actors import Actor
+from crm_core.audit.changes import Changes, masked
+from crm_core.audit.models import AuditEntry, IdempotencyKey
+from crm_core.commands import Change, Command, CommandSpec, Options, Outcome, digest, user_errors
+from crm_core.db.base import Aggregate, Base
+from crm_core.db.session import Database
+from crm_core.errors import Fault, Json, Refused, UserError
+from crm_core.graphql.access import Access
+from crm_core.graphql.context import Fetch
+from crm_core.keyring import Keyring
+from crm_core.outbox.events import Event
+from crm_core.outbox.models import OutboxEvent
+from crm_core.registry import Registry
+from crm_core.settings import Settings
+
+RecordT = TypeVar("RecordT", bound=Base)
+REMEMBERED = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a running product is made of; handed to whatever performs commands. `clock` gives the moment in UTC."""
+
+    settings: Settings
+    registry: Registry
+    database: Database
+    keyring: Keyring
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    @property
+    def store(self) -> Path:
+        """Folder of the local file store."""
+        return self.settings.store
+
+    def access(self, actor: Actor) -> Access:
+        """The actor's view of the data, now."""
+        return Access(actor, self.database.dialect, self.clock(), self.registry.timeline)
+
+
+class Work:
+    """One transaction for one actor. Performing functions get it as their first argument.
+
+    `line` is the business line acted in (None for deployment-wide commands), `subject` the existing record the
+    command changes, already loaded with its row rule and locked. `approval` and `signer` are set where the command
+    waits for signatures, or was performed by the last of them.
+    """
+
+    def __init__(self, services: Services, session: AsyncSession, actor: Actor, options: Options) -> None:
+        """Made by `perform`; not by hand."""
+        self.services = services
+        self.session = session
+        self.actor = actor
+        self.options = options
+        self.now = services.clock()
+        self.line: str | None = None
+        self.subject: Any = None
+        self.approval: UUID | None = None
+        self.signer: UUID | None = None
+        self.changes = Changes(session)
+        self._events: list[Event] = []
+
+    @property
+    def registry(self) -> Registry:
+        """Answers of all rooms and plugins."""
+        return self.services.registry
+
+    @property
+    def acting_line(self) -> str:
+        """The line acted in, for commands that always have one."""
+        if self.line is None:
+            raise Fault("LINE_MISSING", "This command needs a business line")
+        return self.line
+
+    def settings_of(self, owner: str) -> Any:
+        """The settings of a room or plugin, as it declared them."""
+        return self.registry.settings[owner]
+
+    def record(self, event: Event) -> None:
+        """Announce a fact: it becomes an outbox row of this transaction, and its record's version rises."""
+        self._events.append(event)
+        if inspect(event.subject).persistent:
+            self.touch(event.subject)
+
+    def touch(self, record: Aggregate) -> None:
+        """Count a change of the record's parts as a change of the record: its version rises."""
+        record.updated_at = self.now
+        flag_modified(record, "updated_at")
+
+    def add(self, record: RecordT) -> RecordT:
+        """Add a new row; its moment of making is the work's."""
+        if hasattr(record, "created_at"):
+            record.created_at = self.now
+        if hasattr(record, "updated_at"):
+            record.updated_at = self.now
+        self.session.add(record)
+        return record
+
+    async def get(self, model: type[RecordT], key: UUID, path: str, *, lock: bool = False) -> RecordT:
+        """A record by id that the actor may see; otherwise the command is refused naming the input field `path`."""
+        found = await self.find(model, key, lock=lock)
+        if found is None:
+            kind = self.registry.type_of(model)
+            raise Refused(errors.NOT_FOUND(path, type=kind.name, id=ids.show(kind.prefix or "x", key)))
+        return found
+
+    async def find(
+        self, model: type[RecordT], key: UUID, *, scope: str | None = None, lock: bool = False
+    ) -> RecordT | None:
+        """A record by id if the actor's scope (default: the type's reading scope) reaches it."""
+        kind = self.registry.type_of(model)
+        table = model.__table__
+        statement = select(model).where(table.c.id == key)
+        rule = kind.visible(table, self.services.access(self.actor), scope)
+        if rule is not None:
+            statement = statement.where(rule)
+        if lock and self.services.database.dialect == "postgresql":
+            statement = statement.with_for_update()
+        return (await self.session.execute(statement)).scalars().first()
+
+    async def run(self, command: Command) -> Any:
+        """Perform another command inside this transaction: its scope and checks hold, its events are recorded."""
+        spec = self.registry.commands[command.kind]
+        outer = (self.line, self.subject)
+        try:
+            await _prepared(self, command, spec)
+            return await spec.perform(self, command)
+        finally:
+            self.line, self.subject = outer
+
+    async def flush(self) -> None:
+        """Write what is pending; a lost update is refused as CONFLICT."""
+        try:
+            await self.session.flush()
+        except StaleDataError:
+            raise Refused(errors.CONFLICT(what="version")) from None
+        except IntegrityError as error:
+            raise Refused(errors.CONFLICT(what=_constraint(error))) from None
+
+    async def finish(self, command: Command) -> None:
+        """Write pending rows, then the audit entry and the events of everything recorded."""
+        await self.flush()
+        self.session.add(_audit(self, command))
+        for ordinal, event in enumerate(self._events):
+            self.session.add(_outbox(self, event, ordinal))
+        self._events.clear()
+        await self.flush()
+
+
+async def perform(
+    services: Services,
+    actor: Actor,
+    kind: str,
+    body: Mapping[str, Any] | Command,
+    options: Options,
+    linger: AsyncExitStack | None = None,
+) -> tuple[Outcome, Fetch | None]:
+    """Perform one command in one transaction; refusals come back as data in the outcome.
+
+    A dry run is undone; with `linger` it stays readable (the second value) until that stack closes.
+    """
+    spec = services.registry.commands.get(kind)
+    if spec is None:
+        raise Fault("UNKNOWN_COMMAND", f"No command {kind}")
+    result_type = spec.command.result_type()
+    try:
+        command = body if isinstance(body, Command) else spec.command.model_validate(dict(body))
+    except ValidationError as error:
+        return Outcome(result_type, errors=user_errors(error)), None
+    try:
+        if options.dry_run:
+            return await _dry_run(services, actor, spec, command, options, linger)
+        async with services.database.transaction() as session:
+            return await _performed(Work(services, session, actor, options), spec, command), None
+    except Refused as refused:
+        return Outcome(result_type, errors=refused.errors), None
+
+
+class _Undo(Exception):
+    pass
+
+
+async def _dry_run(
+    services: Services,
+    actor: Actor,
+    spec: CommandSpec,
+    command: Command,
+    options: Options,
+    linger: AsyncExitStack | None,
+) -> tuple[Outcome, Fetch | None]:
+    stack = linger if linger is not None else AsyncExitStack()
+    try:
+        session = await stack.enter_async_context(_undone(services.database))
+        outcome = await _performed(Work(services, session, actor, replace(options, idempotency_key=None)), spec, command)
+    except BaseException:
+        await stack.aclose()
+        raise
+    if linger is None:
+        await stack.aclose()
+        return outcome, None
+
+    async def fetch(statement: Any) -> Any:
+        return (await session.execute(statement)).all()
+
+    return outcome, fetch
+
+
+class _undone:  # noqa: N801  # reads as a word: enter_async_context(_undone(database))
+    """A transaction that is always rolled back."""
+
+    def __init__(self, database: Database) -> None:
+        self._transaction = database.transaction()
+
+    async def __aenter__(self) -> AsyncSession:
+        return await self._transaction.__aenter__()
+
+    async def __aexit__(self, *_error: object) -> None:
+        try:
+            raise _Undo
+        except _Undo as undo:
+            try:
+                await self._transaction.__aexit__(_Undo, undo, undo.__traceback__)
+            except _Undo:
+                return
+
+
+async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome:
+    remembered = await _remember(work, spec, command)
+    if remembered is not None:
+        return remembered
+    await _prepared(work, command, spec)
+    for gate in work.registry.gates:
+        held = await gate(work, command, spec)
+        if held is not None:
+            work.approval = held.approval
+            outcome = Outcome(command.result_type(), approval=held.approval)
+            await work.finish(command)
+            await _note(work, spec, outcome)
+            return outcome
+    result = await spec.perform(work, command)
+    await work.finish(command)
+    outcome = Outcome(command.result_type(), _ids(result))
+    await _note(work, spec, outcome)
+    return outcome
+
+
+# -- commands that wait for signatures
+
+
+async def rehearse(work: Work, command: Command, spec: CommandSpec) -> list[Change]:
+    """What a prepared command would change: performed in a savepoint that is undone; refuses what performing would."""
+    trial = Work(work.services, work.session, work.actor, work.options)
+    trial.line, trial.subject = work.line, work.subject
+    await work.flush()
+    work.changes.pause()
+    try:
+        async with work.session.begin_nested() as savepoint:
+            await spec.perform(trial, command)
+            await trial.flush()
+            await savepoint.rollback()
+    finally:
+        trial.changes.pause()
+        work.changes.resume()
+    if work.subject is not None:
+        await work.session.refresh(work.subject)
+    return trial.changes.all()
+
+
+async def perform_held(
+    work: Work, actor: Actor, command: Command, options: Options, approval: UUID, signer: UUID | None
+) -> Outcome:
+    """Perform a held command in its signer's transaction as its requester; raises `Refused`, then nothing of it remains.
+
+    Scope, line, row rule and checks hold for `actor` now; gates are not asked again. The command has its own audit
+    entry and events; the signer's work does not count its changes as its own.
+    """
+    spec = work.registry.commands[command.kind]
+    inner = Work(work.services, work.session, actor, options)
+    inner.now, inner.approval, inner.signer = work.now, approval, signer
+    await work.flush()
+    work.changes.pause()
+    try:
+        async with work.session.begin_nested():
+            await _prepared(inner, command, spec)
+            result = await spec.perform(inner, command)
+            await inner.finish(command)
+            return Outcome(command.result_type(), _ids(result))
+    finally:
+        inner.changes.pause()
+        work.changes.resume()
+
+
+def _ids(result: Any) -> tuple[UUID, ...]:
+    if result is None:
+        return ()
+    return tuple(r.id for r in result) if isinstance(result, list | tuple) else (result.id,)
+
+
+# -- before performing
+
+
+async def _prepared(work: Work, command: Command, spec: CommandSpec) -> None:
+    """Scope, subject with row rule, line, expected version, and every check; refuses with all that was found."""
+    _refuse_without_scope(work, command)
+    subject = await _subject(work, command)
+    work.subject = subject
+    work.line = _line(work, command, spec, subject)
+    _refuse_quarantined(work, spec)
+    if work.line is not None and not work.actor.may(command.scope, work.line):
+        raise Refused(errors.FORBIDDEN(scope=command.scope, line=work.line))
+    _expect_version(work, command, subject)
+    await check(work, command)
+
+
+async def check(work: Work, command: Command) -> None:
+    """Ask every check of core and plugins for this kind; refuse with all reasons together."""
+    found: list[UserError] = []
+    for one in work.registry.checks.get(command.kind, ()):
+        found += await one(work, command)
+    errors.raise_if(found)
+
+
+def _refuse_without_scope(work: Work, command: Command) -> None:
+    if not work.actor.may(command.scope):
+        line = work.options.line or ", ".join(work.actor.lines) or "-"
+        raise Refused(errors.FORBIDDEN(scope=command.scope, line=line))
+
+
+async def _subject(work: Work, command: Command) -> Any:
+    if command.subject is None:
+        return None
+    key = getattr(command, command.subject)
+    kind = work.registry.types[command.subject_type or command.result_type()]
+    found = await work.find(kind.model, key, scope=command.scope, lock=True)
+    if found is None:
+        raise Refused(errors.NOT_FOUND(command.subject, type=kind.name, id=ids.show(kind.prefix or "x", key)))
+    return found
+
+
+def _line(work: Work, command: Command, spec: CommandSpec, subject: Any) -> str | None:
+    if not command.on_line:
+        return None
+    given, own = work.options.line, getattr(subject, "line", None)
+    if own is not None and given is not None and own != given:
+        raise Refused(errors.WRONG_LINE("line", given=given, line=own))
+    line = given or own or _only(work, spec)
+    if line not in work.registry.lines or (line not in work.actor.lines and not work.actor.is_system):
+        raise Refused(errors.UNKNOWN_LINE("line", line=line))
+    return line
+
+
+def _only(work: Work, spec: CommandSpec) -> str:
+    enabling = work.registry.lines_of(spec.owner)
+    lines = [line for line in work.actor.lines if line in enabling and work.actor.may(spec.command.scope, line)]
+    if len(lines) == 1:
+        return lines[0]
+    raise Refused(errors.LINE_REQUIRED("line", lines=", ".join(lines or work.actor.lines)))
+
+
+def _refuse_quarantined(work: Work, spec: CommandSpec) -> None:
+    if work.line is None:
+        return
+    broken = work.registry.quarantined_in(work.line)
+    if broken is not None:
+        raise Refused(errors.PLUGIN_QUARANTINED("line", plugin=broken.name, line=work.line, reason=broken.reason))
+    if work.line not in work.registry.lines_of(spec.owner):
+        raise Refused(errors.PLUGIN_NOT_ENABLED("line", plugin=spec.owner, line=work.line))
+
+
+def _expect_version(work: Work, command: Command, subject: Any) -> None:
+    expected = work.options.expected_version
+    if expected is None or work.options.channel == "nested":
+        return
+    if subject is None:
+        raise Refused(errors.VERSION_NOT_APPLICABLE("expectedVersion", kind=command.kind))
+    if subject.version != expected:
+        raise Refused(errors.STALE_VERSION("expectedVersion", expected=expected, actual=subject.version))
+
+
+# -- idempotency
+
+
+async def _remember(work: Work, spec: CommandSpec, command: Command) -> Outcome | None:
+    """Claim the key, or give back the outcome it already has; a concurrent twin waits for the first to finish."""
+    key = work.options.idempotency_key
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 200:
+        raise Refused(errors.INVALID("idempotencyKey", problem="1 to 200 characters (1 至 200 个字符)"))
+    sign, table = digest(command, work.options), IdempotencyKey.__table__
+    own = (table.c.actor == _who(work), table.c.kind == spec.kind, table.c.key == key)
+    await work.session.execute(delete(table).where(*own, table.c.created_at < work.now - REMEMBERED))
+    values = {"actor": _who(work), "kind": spec.kind, "key": key, "digest": sign, "created_at": work.now}
+    insert = postgresql.insert if work.services.database.dialect == "postgresql" else sqlite.insert
+    claimed = await work.session.execute(insert(table).values(values).on_conflict_do_nothing())  # type: ignore[operator]
+    if claimed.rowcount == 1:
+        return None
+    known = (await work.session.execute(select(table.c.digest, table.c.outcome).where(*own))).one()
+    if known.digest != sign:
+        raise Refused(errors.IDEMPOTENCY_MISMATCH("idempotencyKey", key=key))
+    return _outcome(known.outcome)
+
+
+async def _note(work: Work, spec: CommandSpec, outcome: Outcome) -> None:
+    key = work.options.idempotency_key
+    if key is None:
+        return
+    table = IdempotencyKey.__table__
+    stored: dict[str, Json] = {
+        "type": outcome.type,
+        "ids": [str(one) for one in outcome.ids],
+        "approval": str(outcome.approval) if outcome.approval else None,
+    }
+    own = (table.c.actor == _who(work), table.c.kind == spec.kind, table.c.key == key)
+    await work.session.execute(update(table).where(*own).values(outcome=stored))
+
+
+def _outcome(stored: Mapping[str, Any]) -> Outcome:
+    approval = UUID(stored["approval"]) if stored["approval"] else None
+    return Outcome(stored["type"], tuple(UUID(one) for one in stored["ids"]), approval, replayed=True)
+
+
+def _who(work: Work) -> str:
+    return str(work.actor.user_id or work.actor.name)
+
+
+# -- evidence
+
+
+def _audit(work: Work, command: Command) -> AuditEntry:
+    named = command.subject_type or command.result_type()
+    subject = work.subject or next((e.subject for e in work._events if e.subject_type == named), None)
+    return AuditEntry(
+        created_at=work.now,
+        kind=command.kind,
+        actor_id=work.actor.user_id,
+        actor_name=work.actor.name,
+        token_id=work.actor.token_id,
+        line=work.line,
+        channel=work.options.channel,
+        reason=work.options.reason,
+        request_id=work.options.request_id,
+        approval_id=work.approval,
+        signer_id=work.signer,
+        subject_type=named,
+        subject_id=subject.id if subject is not None else None,
+        command=without_secrets(command),
+        changes=[
+            {"table": c.type, "id": str(c.id), "before": c.before, "after": c.after} for c in work.changes.all()
+        ],
+    )
+
+
+def without_secrets(command: Command) -> dict[str, Any]:
+    """The command's stored form with its most sensitive fields masked."""
+    body: dict[str, Any] = json.loads(json.dumps(command.body()))
+    return {k: masked(str(v)) if k in command.sensitive and v is not None else v for k, v in body.items()}
+
+
+def _outbox(work: Work, event: Event, ordinal: int) -> OutboxEvent:
+    change = work.changes.of(event.subject)
+    before, after = (change.before, change.after) if change else ({}, {})
+    return OutboxEvent(
+        created_at=work.now,
+        kind=event.kind,
+        schema_version=event.version,
+        subject_type=event.subject_type,
+        subject_id=event.subject.id,
+        sequence=event.subject.version,
+        ordinal=ordinal,
+        line=work.line,
+        actor_id=work.actor.user_id,
+        actor_name=work.actor.name,
+        reason=work.options.reason,
+        request_id=work.options.request_id,
+        occurred_at=work.now,
+        before=before,
+        after=after,
+        changed_fields=sorted(set(after or {}) if before else set()),
+        data=event.model_dump(mode="json"),
+    )
+
+
+def _constraint(error: IntegrityError) -> str:
+    name = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
+    return str(name or error.orig).split("\n")[0][:200]

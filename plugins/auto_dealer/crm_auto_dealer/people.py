@@ -1,0 +1,73 @@
+"""Finds the customer and the consultant a command names, in the line acted in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import literal, select
+
+from crm_core import errors, ids
+from crm_core.access.models import Team, TeamMember, User
+from crm_core.actors import Actor, Reach
+from crm_core.customers.models import Customer
+from crm_core.customers.queries import reached_in
+from crm_core.errors import Message, Refused
+from crm_core.work import Work
+
+CONSULTANT_OUT_OF_REACH = Message(
+    "AUTO_DEALER_CONSULTANT_OUT_OF_REACH",
+    "You may not act for this consultant; leave consultantId out to act for yourself.",
+    "您无权代该销售顾问办理；不填 consultantId 即以本人名义办理。",
+)
+MESSAGES = (CONSULTANT_OUT_OF_REACH,)
+
+
+@dataclass(frozen=True, slots=True)
+class Consultant:
+    """The person a record belongs to (销售顾问), with the team he has in the line; the system itself has neither."""
+
+    user_id: UUID | None
+    team_id: UUID | None
+
+
+async def customer_here(work: Work, customer_id: UUID, path: str) -> Customer:
+    """The customer, if the actor reaches him in the line acted in; else refused as not found, naming `path`."""
+    table = Customer.__table__
+    reached = reached_in(
+        work.services.access(work.actor), "customer.read", literal(work.acting_line), table.c.id
+    )
+    found = await work.session.scalar(select(Customer).where(table.c.id == customer_id, reached))
+    if found is None:
+        raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
+    return found
+
+
+async def consultant_for(work: Work, scope: str, user_id: UUID | None) -> Consultant:
+    """The consultant named, or the actor himself; refuses one whom the actor's reach for `scope` does not cover."""
+    if user_id is not None and user_id != work.actor.user_id:
+        await work.get(User, user_id, "consultantId")
+    named = user_id or work.actor.user_id
+    consultant = Consultant(named, await _team(work, named))
+    if not _covered(work.actor, scope, work.acting_line, consultant):
+        raise Refused(CONSULTANT_OUT_OF_REACH("consultantId"))
+    return consultant
+
+
+async def _team(work: Work, user_id: UUID | None) -> UUID | None:
+    own = (
+        select(Team.id)
+        .join(TeamMember, TeamMember.team_id == Team.id)
+        .where(Team.line == work.acting_line, TeamMember.user_id == user_id)
+        .order_by(Team.id)
+        .limit(1)
+    )
+    return await work.session.scalar(own)
+
+
+def _covered(actor: Actor, scope: str, line: str, consultant: Consultant) -> bool:
+    if actor.is_system or consultant.user_id == actor.user_id:
+        return True
+    reach = actor.reach(scope).get(line, Reach.OWN)
+    teams = {Reach.TEAM: actor.teams, Reach.SUBTREE: actor.subtree}.get(reach, {})
+    return reach >= Reach.LINE or consultant.team_id in teams.get(line, frozenset())

@@ -1,0 +1,27 @@
+"""The figures a dealer may set, in the table `[auto_dealer]` of `crm.toml`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SLOT = timedelta(minutes=15)
+"""The grid in which cars are taken. Fixed, so that a change of settings never opens a gap between old and new rows."""
+
+
+class AutoDealerSettings(BaseModel):
+    """Settings of the car dealer's plugin."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slot_minutes: int = Field(
+        15,
+        ge=15,
+        le=240,
+        multiple_of=15,
+        description="Test drives begin and end on multiples of so many minutes; a multiple of 15 (试驾时段).",
+    )
+    longest_drive_minutes: int = Field(
+        120, ge=15, le=1440, description="Longest test drive, minutes (试驾最长时间)."
+    )

@@ -1,0 +1,1 @@
+"""Test drives: booked by slots, driven, recorded."""

@@ -1,0 +1,1 @@
+"""Vehicles: what the dealer has and what its customers drive."""
