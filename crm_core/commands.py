@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic import Field as PydanticField
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from crm_core import ids
 from crm_core.errors import INVALID, REQUIRED, Json, Message, UserError
@@ -74,11 +74,34 @@ def omitted(**constraints: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class RefTo:
-    """Marks an id field with the GraphQL type and id prefix it points to."""
+class Ref:
+    """Marks an id field with the GraphQL type and id prefix it points to; reads `cus_…` and plain UUIDs.
+
+    `CustomerId = Annotated[UUID, Ref("Customer", "cus")]`.
+    """
 
     type: str
     prefix: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Shown ids in, UUIDs inside, shown ids in the stored form."""
+        return core_schema.no_info_before_validator_function(
+            self._read,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: value if value is None else ids.show(self.prefix, value), when_used="json"
+            ),
+        )
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, UUID):
+            return value
+        try:
+            return ids.read_as(self.prefix, str(value))
+        except ValueError:
+            raise PydanticCustomError(
+                "INVALID_ID", "not an id of the form {prefix}_…", {"prefix": self.prefix}
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +111,6 @@ class InYuan:
 
 Money = Annotated[Decimal, InYuan(), PydanticField(max_digits=14, decimal_places=2)]
 """An amount in yuan in a command's input."""
-
-
-def ref(type_name: str, prefix: str) -> Any:
-    """An id of another record: `CustomerId = Annotated[UUID, *ref…]`; reads `cus_…` and plain UUIDs."""
-    return Annotated[
-        UUID,
-        RefTo(type_name, prefix),
-        BeforeValidator(lambda value: _uuid(value, prefix)),
-        PlainSerializer(lambda value: ids.show(prefix, value), when_used="json"),
-    ]
-
-
-def _uuid(value: object, prefix: str) -> object:
-    if isinstance(value, UUID):
-        return value
-    try:
-        return ids.read_as(prefix, str(value))
-    except ValueError:
-        raise PydanticCustomError(
-            "INVALID_ID", "not an id of the form {prefix}_…", {"prefix": prefix}
-        ) from None
 
 
 CommandT = TypeVar("CommandT", bound=Command)
@@ -201,19 +203,15 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 def validation_messages() -> tuple[Message, ...]:
     """Bilingual messages for the value errors pydantic finds, one code each (`INVALID_STRING_TOO_LONG` …)."""
-    return tuple(
-        Message(_code(kind), "{field}: " + en, "{field}：" + zh)
-        for kind, (en, zh) in _WORDS.items()
-        if kind.islower()
-    ) + (Message("INVALID_ID", "{field}: " + _WORDS["INVALID_ID"][0], "{field}：" + _WORDS["INVALID_ID"][1]),)
+    return tuple(Message(_code(kind), "{field}: " + en, "{field}：" + zh) for kind, (en, zh) in _WORDS.items())
 
 
 def _code(kind: str) -> str:
-    return f"INVALID_{kind.upper()}"
+    return f"INVALID_{kind.upper()}" if kind.islower() else kind
 
 
 def invalid(message: Message, **params: Json) -> PydanticCustomError:
-    """For a field validator: refuse the value with this message (`raise invalid(CREDIT_CODE_WRONG, value=v)`)."""
+    """What a field validator raises to refuse a value with this message."""
     context = {**params, "_rule": message.rule}
     return PydanticCustomError(message.code, "refused", context)  # type: ignore[arg-type]  # a code, not a literal
 
@@ -233,7 +231,7 @@ def _user_error(found: dict[str, Any]) -> UserError:
         k: v if isinstance(v, (str, int, float, bool)) else str(v) for k, v in context.items()
     }
     if kind in _WORDS:
-        return UserError(_code(kind) if kind.islower() else kind, plain, path)
+        return UserError(_code(kind), plain, path)
     if kind.isupper():
         return UserError(kind, plain, path, rule if isinstance(rule, str) else None)
     return INVALID(path, problem=str(found["msg"]))

@@ -64,10 +64,10 @@ class Answers:
 
 def installed() -> list[Candidate]:
     """Every installed plugin, by its entry point; nothing is imported yet."""
-    found = []
+    found: list[Candidate] = []
     for distribution in distributions():
-        for entry in distribution.entry_points.select(group=GROUP):
-            found.append(_candidate(entry.name, distribution, entry.load))
+        entries = distribution.entry_points.select(group=GROUP)
+        found += [_candidate(entry.name, distribution, entry.load) for entry in entries]
     return sorted({c.name: c for c in found}.values(), key=lambda c: c.name)
 
 
@@ -86,7 +86,9 @@ def load(
 
 
 class _Loader:
-    def __init__(self, settings: Settings, candidates: Sequence[Candidate], broken: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, candidates: Sequence[Candidate], broken: Mapping[str, str]
+    ) -> None:
         self.settings = settings
         self.known = {c.name: c for c in candidates}
         self.broken = broken
@@ -97,7 +99,9 @@ class _Loader:
 
     def registry(self) -> Registry:
         for room in CORE_ROOMS:
-            if importlib.util.find_spec(f"crm_core.{room}.hooks") is None:  # TEMPORARY while the rooms are being built
+            if (
+                importlib.util.find_spec(f"crm_core.{room}.hooks") is None
+            ):  # TEMPORARY while the rooms are being built
                 continue
             module = importlib.import_module(f"crm_core.{room}.hooks")
             self.loaded.append(self._ask("core", f"core.{room}", module))
@@ -296,7 +300,9 @@ def _types(loaded: Sequence[Answers]) -> tuple[dict[str, ObjectType], dict[str, 
     for answers in loaded:
         for kind in answers.list("crm_types"):
             if kind.name in kinds:
-                raise SchemaClash(f"type {kind.name} of {answers.owner} is already declared by {owners[kind.name]}")
+                raise SchemaClash(
+                    f"type {kind.name} of {answers.owner} is already declared by {owners[kind.name]}"
+                )
             kinds[kind.name], owners[kind.name] = kind, answers.owner
             fields[kind.name] = [replace(f, owner=answers.owner) for f in kind.fields]
             filters[kind.name] = list(kind.filters)
@@ -305,10 +311,14 @@ def _types(loaded: Sequence[Answers]) -> tuple[dict[str, ObjectType], dict[str, 
             if name not in kinds:
                 raise SchemaClash(f"{answers.owner} adds fields to an unknown type {name}")
             for one in extra:
-                (fields if isinstance(one, Field) else filters)[name].append(replace(one, owner=answers.owner))  # type: ignore[arg-type]
+                (fields if isinstance(one, Field) else filters)[name].append(
+                    replace(one, owner=answers.owner)
+                )
     for name, found in fields.items():
         _unique(f"field {name}.", ((f.name, f, f.owner) for f in found))
-    return {n: replace(k, fields=tuple(fields[n]), filters=tuple(filters[n])) for n, k in kinds.items()}, owners
+    return {
+        n: replace(k, fields=tuple(fields[n]), filters=tuple(filters[n])) for n, k in kinds.items()
+    }, owners
 
 
 def _checks(loaded: Sequence[Answers]) -> dict[str, tuple[Any, ...]]:
@@ -346,8 +356,14 @@ def _tables(loaded: Sequence[Answers]) -> dict[str, tuple[Any, ...]]:
 
 def _parts(loaded: Sequence[Answers]) -> Parts:
     types, owners = _types(loaded)
-    queries = [replace(q, owner=a.owner) if isinstance(q, Field) else q for a in loaded for q in a.list("crm_queries")]
-    commands = {c.kind: CommandSpec(c, f, a.owner) for a in loaded for c, f in a.mapping("crm_commands").items()}
+    queries = [
+        replace(q, owner=a.owner) if isinstance(q, Field) else q
+        for a in loaded
+        for q in a.list("crm_queries")
+    ]
+    commands = {
+        c.kind: CommandSpec(c, f, a.owner) for a in loaded for c, f in a.mapping("crm_commands").items()
+    }
     return Parts(types, tuple(queries), commands, owners)
 
 

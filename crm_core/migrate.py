@@ -21,12 +21,15 @@ from sqlalchemy.pool import NullPool
 
 from crm_core.access.models import PluginFailure
 from crm_core.access.seeding import synchronise
+
 try:  # TEMPORARY while the rooms are being built
     from crm_core.approvals.seeding import seed_policies
 except ImportError:
 
     async def seed_policies(*_a):  # type: ignore
         pass
+
+
 from crm_core.db.base import Base
 from crm_core.db.session import Database
 from crm_core.errors import ConfigurationError
@@ -64,7 +67,9 @@ async def _upgrade_one(engine: AsyncEngine, line: MigrationLine, registry: Regis
     if line.owner in report.failed:
         return
     try:
-        report.at[line.owner] = await _in_migration(engine, lambda c: _to_head(c, line, _tables(registry, line.owner)))
+        report.at[line.owner] = await _in_migration(
+            engine, lambda c: _to_head(c, line, _tables(registry, line.owner))
+        )
     except Exception as error:
         if line.owner == "core":
             raise
@@ -72,7 +77,6 @@ async def _upgrade_one(engine: AsyncEngine, line: MigrationLine, registry: Regis
 
 
 async def _settle(settings: Settings, registry: Registry, engine: AsyncEngine, report: Report) -> None:
-
 
     now = datetime.now(UTC)
     async with engine.connect() as connection, AsyncSession(connection) as session:
@@ -108,7 +112,9 @@ async def drift(settings: Settings, registry: Registry) -> dict[str, list[str]]:
         found = {}
         for line in registry.migrations:
             tables = _tables(registry, line.owner)
-            differences = await _in_migration(engine, lambda c, line=line, tables=tables: _drift(c, line, tables))  # type: ignore[misc]
+            differences = await _in_migration(
+                engine, lambda c, line=line, tables=tables: _drift(c, line, tables)
+            )  # type: ignore[misc]
             if differences:
                 found[line.owner] = differences
         return found
@@ -116,7 +122,9 @@ async def drift(settings: Settings, registry: Registry) -> dict[str, list[str]]:
         await engine.dispose()
 
 
-async def revise(settings: Settings, registry: Registry, owner: str, message: str, folder: Path | None = None) -> Path:
+async def revise(
+    settings: Settings, registry: Registry, owner: str, message: str, folder: Path | None = None
+) -> Path:
     """Write a new revision of one line from the difference between its models and the database."""
     line = next(line for line in registry.migrations if line.owner == owner)
     line = MigrationLine(owner, folder or line.folder, line.version_table)
@@ -197,10 +205,14 @@ def _engine(settings: Settings) -> AsyncEngine:
     sqlite = url.get_backend_name() == "sqlite"
     if sqlite and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg"), poolclass=NullPool)
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg"), poolclass=NullPool
+    )
     if sqlite:
         event.listen(engine.sync_engine, "connect", _foreign_keys_off)
-        event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(
+            engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+        )
     return engine
 
 

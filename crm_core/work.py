@@ -37,6 +37,7 @@ from crm_core.settings import Settings
 
 RecordT = TypeVar("RecordT", bound=Base)
 REMEMBERED = timedelta(hours=24)
+LONGEST_KEY = 200
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,13 @@ class Work:
     async def run(self, command: Command) -> Any:
         """Perform another command inside this transaction: its scope and checks hold, its events are recorded."""
         spec = self.registry.commands[command.kind]
-        outer = (self.line, self.subject)
+        outer = (self.line, self.subject, self.options)
         try:
+            self.options = replace(self.options, line=self.line or self.options.line, expected_version=None)
             await _prepared(self, command, spec)
             return await spec.perform(self, command)
         finally:
-            self.line, self.subject = outer
+            self.line, self.subject, self.options = outer
 
     async def flush(self) -> None:
         """Write what is pending; a lost update is refused as CONFLICT."""
@@ -212,7 +214,9 @@ async def _dry_run(
     stack = linger if linger is not None else AsyncExitStack()
     try:
         session = await stack.enter_async_context(_undone(services.database))
-        outcome = await _performed(Work(services, session, actor, replace(options, idempotency_key=None)), spec, command)
+        outcome = await _performed(
+            Work(services, session, actor, replace(options, idempotency_key=None)), spec, command
+        )
     except BaseException:
         await stack.aclose()
         raise
@@ -372,7 +376,9 @@ def _line(work: Work, command: Command, spec: CommandSpec, subject: Any) -> str 
 
 def _only(work: Work, spec: CommandSpec) -> str:
     enabling = work.registry.lines_of(spec.owner)
-    lines = [line for line in work.actor.lines if line in enabling and work.actor.may(spec.command.scope, line)]
+    lines = [
+        line for line in work.actor.lines if line in enabling and work.actor.may(spec.command.scope, line)
+    ]
     if len(lines) == 1:
         return lines[0]
     raise Refused(errors.LINE_REQUIRED("line", lines=", ".join(lines or work.actor.lines)))
@@ -383,14 +389,16 @@ def _refuse_quarantined(work: Work, spec: CommandSpec) -> None:
         return
     broken = work.registry.quarantined_in(work.line)
     if broken is not None:
-        raise Refused(errors.PLUGIN_QUARANTINED("line", plugin=broken.name, line=work.line, reason=broken.reason))
+        raise Refused(
+            errors.PLUGIN_QUARANTINED("line", plugin=broken.name, line=work.line, reason=broken.reason)
+        )
     if work.line not in work.registry.lines_of(spec.owner):
         raise Refused(errors.PLUGIN_NOT_ENABLED("line", plugin=spec.owner, line=work.line))
 
 
 def _expect_version(work: Work, command: Command, subject: Any) -> None:
     expected = work.options.expected_version
-    if expected is None or work.options.channel == "nested":
+    if expected is None:
         return
     if subject is None:
         raise Refused(errors.VERSION_NOT_APPLICABLE("expectedVersion", kind=command.kind))
@@ -406,15 +414,15 @@ async def _remember(work: Work, spec: CommandSpec, command: Command) -> Outcome 
     key = work.options.idempotency_key
     if key is None:
         return None
-    if not 1 <= len(key) <= 200:
+    if not 1 <= len(key) <= LONGEST_KEY:
         raise Refused(errors.INVALID("idempotencyKey", problem="1 to 200 characters (1 至 200 个字符)"))
     sign, table = digest(command, work.options), IdempotencyKey.__table__
     own = (table.c.actor == _who(work), table.c.kind == spec.kind, table.c.key == key)
     await work.session.execute(delete(table).where(*own, table.c.created_at < work.now - REMEMBERED))
     values = {"actor": _who(work), "kind": spec.kind, "key": key, "digest": sign, "created_at": work.now}
     insert = postgresql.insert if work.services.database.dialect == "postgresql" else sqlite.insert
-    claimed = await work.session.execute(insert(table).values(values).on_conflict_do_nothing())  # type: ignore[operator]
-    if claimed.rowcount == 1:
+    claim = insert(table).values(values).on_conflict_do_nothing().returning(table.c.key)
+    if (await work.session.execute(claim)).first() is not None:
         return None
     known = (await work.session.execute(select(table.c.digest, table.c.outcome).where(*own))).one()
     if known.digest != sign:
@@ -467,7 +475,8 @@ def _audit(work: Work, command: Command) -> AuditEntry:
         subject_id=subject.id if subject is not None else None,
         command=without_secrets(command),
         changes=[
-            {"table": c.type, "id": str(c.id), "before": c.before, "after": c.after} for c in work.changes.all()
+            {"table": c.type, "id": str(c.id), "before": c.before, "after": c.after}
+            for c in work.changes.all()
         ],
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, ClassVar
+from uuid import UUID
 
 from pydantic import Field, StringConstraints
 from sqlalchemy import delete, func, select
@@ -24,26 +26,26 @@ from crm_core.access.models import (
 from crm_core.access.queries import EVERYTHING
 from crm_core.actors import Reach
 from crm_core.audit.models import AuditEntry
-from crm_core.commands import Command, Part, omitted, ref
+from crm_core.commands import Command, Part, Perform, Ref, omitted
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
 
-UserId = ref("User", "usr")
-TeamId = ref("Team", "tea")
-RoleId = ref("Role", "rol")
-GrantId = ref("RoleGrant", "gra")
-TokenId = ref("ApiToken", "tok")
-LineId = ref("BusinessLine", "lin")
+UserId = Annotated[UUID, Ref("User", "usr")]
+TeamId = Annotated[UUID, Ref("Team", "tea")]
+RoleId = Annotated[UUID, Ref("Role", "rol")]
+GrantId = Annotated[UUID, Ref("RoleGrant", "gra")]
+TokenId = Annotated[UUID, Ref("ApiToken", "tok")]
+LineId = Annotated[UUID, Ref("BusinessLine", "lin")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 
 LOGIN_TAKEN = Message("LOGIN_TAKEN", "The login {login} is taken.", "登录名 {login} 已被使用。")
 UNKNOWN_SCOPE = Message(
-    "UNKNOWN_SCOPE", "No permission {scope}; see docs/reference/scopes.md.", "没有权限 {scope}，请参阅权限清单。"
+    "UNKNOWN_SCOPE",
+    "No permission {scope}; see docs/reference/scopes.md.",
+    "没有权限 {scope}，请参阅权限清单。",
 )
 TEAM_CIRCLE = Message("TEAM_CIRCLE", "A team cannot stand below itself.", "团队不能隶属于自身。")
-OTHER_LINE = Message(
-    "OTHER_LINE", "The team belongs to line {line}.", "该团队属于业务线 {line}。"
-)
+OTHER_LINE = Message("OTHER_LINE", "The team belongs to line {line}.", "该团队属于业务线 {line}。")
 MESSAGES = (LOGIN_TAKEN, UNKNOWN_SCOPE, TEAM_CIRCLE, OTHER_LINE)
 
 
@@ -191,7 +193,9 @@ class DefineRole(_Administration):
     returns = "Role"
     name: Name = Field(description="The role's name, e.g. sales_manager.")
     title: str = Field("", max_length=120, description="Title for people (名称).")
-    scopes: list[ScopeReach] = Field(max_length=500, description="All its scopes; those left out are taken away.")
+    scopes: list[ScopeReach] = Field(
+        max_length=500, description="All its scopes; those left out are taken away."
+    )
 
 
 async def define_role(work: Work, command: DefineRole) -> Role:
@@ -234,7 +238,9 @@ async def grant_role(work: Work, command: GrantRole) -> RoleGrant:
         raise Refused(errors.UNKNOWN_LINE("line", line=command.line))
     known = await work.session.scalar(
         select(RoleGrant).where(
-            RoleGrant.user_id == user.id, RoleGrant.role_id == role.id, RoleGrant.line.is_not_distinct_from(command.line)
+            RoleGrant.user_id == user.id,
+            RoleGrant.role_id == role.id,
+            RoleGrant.line.is_not_distinct_from(command.line),
         )
     )
     if known is not None:
@@ -261,7 +267,9 @@ async def revoke_role(work: Work, command: RevokeRole) -> User:
     role = await work.session.scalar(select(Role).where(Role.name == command.role))
     found = role and await work.session.scalar(
         select(RoleGrant).where(
-            RoleGrant.user_id == user.id, RoleGrant.role_id == role.id, RoleGrant.line.is_not_distinct_from(command.line)
+            RoleGrant.user_id == user.id,
+            RoleGrant.role_id == role.id,
+            RoleGrant.line.is_not_distinct_from(command.line),
         )
     )
     if not found:
@@ -281,8 +289,12 @@ class CreateToken(_Administration):
     user_id: UserId = Field(description="Whose rights it has.")
     name: Name = Field(description="What it is for (用途).")
     secret_hash: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the secret, hex.")
-    scopes: list[str] | None = Field(None, max_length=500, description="Only these scopes; null: all the user's.")
-    lines: list[str] | None = Field(None, max_length=100, description="Only these lines; null: all the user's.")
+    scopes: list[str] | None = Field(
+        None, max_length=500, description="Only these scopes; null: all the user's."
+    )
+    lines: list[str] | None = Field(
+        None, max_length=100, description="Only these lines; null: all the user's."
+    )
     expires_at: datetime | None = Field(None, description="When it expires; null: never.")
 
 
@@ -312,7 +324,7 @@ class RevokeToken(_Administration):
     id: TokenId = Field(description="The token.")
 
 
-async def revoke_token(work: Work, command: RevokeToken) -> ApiToken:
+async def revoke_token(work: Work, _command: RevokeToken) -> ApiToken:
     """The revoked token; revoking twice changes nothing."""
     token: ApiToken = work.subject
     if token.revoked_at is None:
@@ -381,7 +393,7 @@ async def review_usage(work: Work, command: ReviewUsage) -> UsageReview:
     )
 
 
-COMMANDS = {
+COMMANDS: Mapping[type[Command], Perform] = {
     CreateUser: create_user,
     UpdateUser: update_user,
     CreateTeam: create_team,
@@ -395,4 +407,3 @@ COMMANDS = {
     AssignSteward: assign_steward,
     ReviewUsage: review_usage,
 }
-

@@ -19,9 +19,8 @@ from crm_core.access.models import (
 )
 from crm_core.access.queries import colleagues, lines_joined, of_own_lines, own_or_administered
 from crm_core.actors import Reach
-from crm_core.graphql.access import whole_lines
 from crm_core.graphql import Id, ObjectType, field, listing, query_connection, query_one, relation
-
+from crm_core.graphql.access import whole_lines
 
 
 def _common(prefix: str) -> tuple:  # type: ignore[type-arg]
@@ -85,7 +84,9 @@ TEAM = ObjectType(
             "members",
             "User",
             "Its members (成员).",
-            on=lambda t, u, _a: u.c.id.in_(select(TeamMember.user_id).where(TeamMember.team_id == t.c.id).correlate(t)),
+            on=lambda t, u, _a: u.c.id.in_(
+                select(TeamMember.user_id).where(TeamMember.team_id == t.c.id).correlate(t)
+            ),
             order=lambda u: [u.c.name],
         ),
         listing(
@@ -93,7 +94,9 @@ TEAM = ObjectType(
             "User",
             "Who leads it (组长).",
             on=lambda t, u, _a: u.c.id.in_(
-                select(TeamMember.user_id).where(TeamMember.team_id == t.c.id, TeamMember.leads == true()).correlate(t)
+                select(TeamMember.user_id)
+                .where(TeamMember.team_id == t.c.id, TeamMember.leads == true())
+                .correlate(t)
             ),
             order=lambda u: [u.c.name],
         ),
@@ -113,7 +116,12 @@ LINE = ObjectType(
         field("code", str, "Code, as given to `line` arguments.", nullable=False, filter=True, sort=True),
         field("name", str, "Name (名称).", nullable=False),
         field("plugins", list[str], "Plugins enabled (启用的插件).", nullable=False),
-        relation("steward", "User", "Who keeps its customer archives (档案管理员).", on=lambda t, u, _a: u.c.id == t.c.steward_id),
+        relation(
+            "steward",
+            "User",
+            "Who keeps its customer archives (档案管理员).",
+            on=lambda t, u, _a: u.c.id == t.c.steward_id,
+        ),
     ),
 )
 
@@ -130,7 +138,13 @@ ROLE = ObjectType(
         *_common("rol"),
         field("name", str, "Name.", nullable=False, filter=True, sort=True),
         field("title", str, "Title for people (名称).", nullable=False),
-        listing("scopes", "RoleScope", "Its permissions (权限).", on=lambda r, s, _a: s.c.role_id == r.c.id, order=lambda s: [s.c.scope]),
+        listing(
+            "scopes",
+            "RoleScope",
+            "Its permissions (权限).",
+            on=lambda r, s, _a: s.c.role_id == r.c.id,
+            order=lambda s: [s.c.scope],
+        ),
     ),
 )
 
@@ -142,7 +156,13 @@ ROLE_SCOPE = ObjectType(
     order=lambda t: [t.c.scope],
     fields=(
         field("scope", str, "Permission (权限).", nullable=False),
-        field("reach", str, "OWN, TEAM, SUBTREE, LINE or ALL (数据范围).", nullable=False, sql=lambda t, _a: case({r.value: r.name for r in Reach}, value=t.c.reach)),
+        field(
+            "reach",
+            str,
+            "OWN, TEAM, SUBTREE, LINE or ALL (数据范围).",
+            nullable=False,
+            sql=lambda t, _a: case({r.value: r.name for r in Reach}, value=t.c.reach),
+        ),
     ),
 )
 
@@ -210,6 +230,8 @@ QUERIES = (
     query_connection("teams", "Team", "Teams of your lines (团队)."),
     query_connection("businessLines", "BusinessLine", "Lines you belong to (业务线)."),
     query_connection("roles", "Role", "Roles and their permissions (角色)."),
-    query_connection("apiTokens", "ApiToken", "Your API tokens; an administrator's list holds all (访问令牌)."),
+    query_connection(
+        "apiTokens", "ApiToken", "Your API tokens; an administrator's list holds all (访问令牌)."
+    ),
     query_connection("usageReviews", "UsageReview", "Reviews of the usage log (使用记录审核)."),
 )

@@ -68,7 +68,9 @@ def crm_roles() -> Sequence[RoleTemplate]:
     """The administrator, and what managers may see of their people."""
     return (
         RoleTemplate("administrator", "系统管理员 Administrator", {EVERYTHING: Reach.ALL}),
-        RoleTemplate("line_manager", "业务线经理 Line manager", {"user.read": Reach.LINE, "audit.review": Reach.LINE}),
+        RoleTemplate(
+            "line_manager", "业务线经理 Line manager", {"user.read": Reach.LINE, "audit.review": Reach.LINE}
+        ),
     )
 
 

@@ -135,7 +135,10 @@ class UsageReview(Aggregate):
     """A periodic review of the system's usage log (使用记录审核): which days, by whom, what was found (CS-023)."""
 
     __tablename__ = "usage_reviews"
-    __table_args__ = (Index("ix_usage_reviews_period_to", "period_to"), Index("ix_usage_reviews_line_id", "line", "id"))
+    __table_args__ = (
+        Index("ix_usage_reviews_period_to", "period_to"),
+        Index("ix_usage_reviews_line_id", "line", "id"),
+    )
     personal: ClassVar[dict[str, Personal]] = {"findings": Personal("content", "Result of the review")}
 
     line: Mapped[str] = mapped_column(LineCode)

@@ -43,7 +43,9 @@ def read_token(text: str) -> tuple[UUID, str]:
         raise Unauthenticated from None
 
 
-async def actor_of_token(fetch: Fetch, registry: Registry, text: str, now: datetime, language: Language) -> Actor:
+async def actor_of_token(
+    fetch: Fetch, registry: Registry, text: str, now: datetime, language: Language
+) -> Actor:
     """The actor a token stands for; `Unauthenticated` if unknown, wrong, expired, revoked or its user disabled."""
     key, secret = read_token(text)
     table = ApiToken.__table__
@@ -70,15 +72,24 @@ async def actor_of(fetch: Fetch, registry: Registry, user_id: UUID, language: La
 
 
 def _bound_to(actor: Actor, token: Row[Any]) -> Actor:
-    lines = actor.grants if token.lines is None else {k: v for k, v in actor.grants.items() if k in token.lines}
+    lines = (
+        actor.grants if token.lines is None else {k: v for k, v in actor.grants.items() if k in token.lines}
+    )
     allowed = None if token.scopes is None else frozenset(token.scopes)
     grants = {
-        line: {s: r for s, r in scopes.items() if allowed is None or s in allowed} for line, scopes in lines.items()
+        line: {s: r for s, r in scopes.items() if allowed is None or s in allowed}
+        for line, scopes in lines.items()
     }
     if token.lines is not None:
         grants = {line: {s: min(r, Reach.LINE) for s, r in scopes.items()} for line, scopes in grants.items()}
     return Actor(
-        actor.user_id, actor.name, grants, actor.teams, actor.subtree, token_id=token.id, language=actor.language
+        actor.user_id,
+        actor.name,
+        grants,
+        actor.teams,
+        actor.subtree,
+        token_id=token.id,
+        language=actor.language,
     )
 
 
@@ -93,7 +104,11 @@ def _granted(user_id: UUID) -> Select[Any]:
 
 def _own_teams(user_id: UUID) -> Select[Any]:
     team, member = Team.__table__, TeamMember.__table__
-    return select(team.c.line, team.c.id).join(member, member.c.team_id == team.c.id).where(member.c.user_id == user_id)
+    return (
+        select(team.c.line, team.c.id)
+        .join(member, member.c.team_id == team.c.id)
+        .where(member.c.user_id == user_id)
+    )
 
 
 def _all_teams(grants: Mapping[str, Any]) -> Select[Any]:
@@ -167,7 +182,11 @@ def lines_joined(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
 
 def own_or_administered(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     """A user's own tokens; an administrator of all lines sees everybody's."""
-    return true() if access.everything(scope) or access.everything("access.admin") else t.c.user_id == access.me()
+    return (
+        true()
+        if access.everything(scope) or access.everything("access.admin")
+        else t.c.user_id == access.me()
+    )
 
 
 def role_by_name(name: str) -> Select[Role]:

@@ -80,12 +80,12 @@ def _key(record: Base) -> tuple[type[Base], Any]:
 
 
 def _id(record: Base) -> Any:
-    keys = [getattr(record, column.key) for column in inspect(type(record)).primary_key]
+    keys = [getattr(record, str(column.key)) for column in inspect(type(record)).primary_key]
     return keys[0] if len(keys) == 1 else tuple(keys)
 
 
 def _name(record: Base) -> str:
-    return record.__tablename__
+    return type(record).__table__.name
 
 
 def _values(record: Base) -> dict[str, Json]:
@@ -115,7 +115,7 @@ def masked(value: str) -> str:
 
 def plain(value: Any) -> Json:
     """A column value as JSON."""
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, UUID | Decimal):
         return str(value)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy import Integer, MetaData, String, Uuid
+from sqlalchemy import Integer, MetaData, String, Table, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from crm_core import ids
@@ -38,6 +38,9 @@ class Personal:
 
 class Base(DeclarativeBase):
     """Every table of the core and of plugins. `personal` is owed by each: `{}` says there is none."""
+
+    if TYPE_CHECKING:
+        __table__: ClassVar[Table]
 
     metadata = MetaData(naming_convention=NAMING)
     personal: ClassVar[dict[str, Personal]]

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, String, UniqueConstraint, Uuid, bindparam, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    UniqueConstraint,
+    Uuid,
+    bindparam,
+    select,
+)
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,13 +37,17 @@ class SearchDocument(Base):
         "tokens": Personal("identity", "Finding a customer by name, pinyin, initials or phone suffix")
     }
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
     kind: Mapped[str] = mapped_column(String(40))
     subject_id: Mapped[UUID] = mapped_column(Uuid)
     tokens: Mapped[tuple[str, ...]] = mapped_column(TokenList)
 
 
-async def index(session: AsyncSession, dialect: str, kind: str, subject_id: UUID, tokens: Iterable[str]) -> None:
+async def index(
+    session: AsyncSession, dialect: str, kind: str, subject_id: UUID, tokens: Iterable[str]
+) -> None:
     """Put the record's tokens into the index, replacing what stood there."""
     table = SearchDocument.__table__
     values = {"kind": kind, "subject_id": subject_id, "tokens": tuple(tokens)}
@@ -48,7 +62,9 @@ async def index(session: AsyncSession, dialect: str, kind: str, subject_id: UUID
 
 async def forget(session: AsyncSession, subject_id: UUID) -> None:
     """Take the record out of the index."""
-    await session.execute(sql_delete(SearchDocument.__table__).where(SearchDocument.__table__.c.subject_id == subject_id))
+    await session.execute(
+        sql_delete(SearchDocument.__table__).where(SearchDocument.__table__.c.subject_id == subject_id)
+    )
 
 
 def matching(kind: str, query: str, dialect: str) -> Select[tuple[UUID]] | None:
@@ -66,7 +82,10 @@ def _on_postgresql(document: object, groups: Sequence[Sequence[str]]) -> ColumnE
     array = postgresql.ARRAY(String())
     return or_(
         false(),
-        *(tokens.op("@>", is_comparison=True)(bindparam(None, list(g), type_=array, unique=True)) for g in groups),
+        *(
+            tokens.op("@>", is_comparison=True)(bindparam(None, list(g), type_=array, unique=True))
+            for g in groups
+        ),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from crm_core.errors import ConfigurationError, Fault, Unavailable
 from crm_core.settings import Settings
 
+_TOO_LONG = "The statement took longer than {} s; ask for less (查询超时，请缩小范围)"
 Dialect = Literal["sqlite", "postgresql"]
 
 
@@ -59,8 +59,18 @@ class Database:
 
     async def _fetch(self, statement: Executable) -> Sequence[Row[Any]]:
         async with self.reads.connect() as connection:
-            rows = await asyncio.wait_for(connection.execute(statement), self.statement_seconds)
+            try:
+                rows = await asyncio.wait_for(connection.execute(statement), self.statement_seconds)
+            except TimeoutError:
+                await self._interrupt(connection)
+                raise Fault("STATEMENT_TIMEOUT", _TOO_LONG.format(self.statement_seconds)) from None
             return rows.all()
+
+    async def _interrupt(self, connection: AsyncConnection) -> None:
+        """Stop what SQLite still computes; PostgreSQL was told when the wait was cancelled."""
+        if self.dialect == "sqlite":
+            raw = await connection.get_raw_connection()
+            await raw.driver_connection.interrupt()  # type: ignore[union-attr]  # aiosqlite's connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -89,7 +99,7 @@ class Database:
 
     async def _connect(self) -> AsyncConnection:
         """A connection with its transaction begun; a connection lost while idle is replaced once."""
-        for attempt in (1, 2):
+        for last_try in (False, True):
             connection = self.writes.connect()
             try:
                 await connection.start()
@@ -97,7 +107,7 @@ class Database:
                 await connection.exec_driver_sql("SELECT 1")
             except (DBAPIError, OSError) as error:
                 await connection.close()
-                if attempt == 2 or not _is_lost(error):
+                if last_try or not _is_lost(error):
                     raise _fault(error) from error
             else:
                 return connection
@@ -189,8 +199,3 @@ def _fault(error: BaseException) -> Exception:
     if _is_lost(error) or isinstance(error, OperationalError):
         return Unavailable("The database does not answer; try again later (数据库暂时不可用，请稍后重试)")
     return error if isinstance(error, Exception) else Fault("INTERNAL", "Interrupted")
-
-
-def retry_delay(attempt: int, chance: random.Random) -> float:
-    """Seconds to wait before another try at a busy database: doubling from 20 ms, with jitter."""
-    return float(min(1.0, 0.02 * 2**attempt) * (0.5 + chance.random()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -57,13 +57,18 @@ class Access:
         *,
         owner: ColumnElement[Any] | None = None,
         team: ColumnElement[Any] | None = None,
+        only: Container[str] | None = None,
     ) -> ColumnElement[bool]:
-        """A row rule: which rows with these line, owner and team columns the scope reaches, one branch per line."""
+        """A row rule: which rows with these line, owner and team columns the scope reaches, one branch per line.
+
+        `only` leaves out the branches of other lines.
+        """
         if self.everything(scope):
             return true()
         branches = [
             self._branch(line, code, reach, owner, team)
             for code, reach in sorted(self.actor.reach(scope).items())
+            if only is None or code in only
         ]
         return or_(false(), *branches)
 

@@ -49,6 +49,11 @@ def build(parts: Parts) -> strawberry.Schema:
     return _Builder(parts).schema()
 
 
+def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """The graphql-core schema inside."""
+    return schema._schema  # noqa: SLF001  # Strawberry offers no public name for it
+
+
 def mutation_name(kind: str) -> str:
     """`customer.bulk_assign` → `customerBulkAssign`."""
     return to_camel(kind.replace(".", "_"))
@@ -79,7 +84,7 @@ class _Builder:
             types=[self.names[name] for name in self.parts.types],
             config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
         )
-        self._attach(built._schema)
+        self._attach(core_schema(built))
         return built
 
     # -- fixed types
@@ -111,7 +116,12 @@ class _Builder:
             ],
             description="One business refusal (拒绝理由). All reasons found come together.",
         )
-        self.names |= {"Node": node, "PageInfo": page_info, "UserError": error, "SortDirection": SortDirection}
+        self.names |= {
+            "Node": node,
+            "PageInfo": page_info,
+            "UserError": error,
+            "SortDirection": SortDirection,
+        }
         self._resolve("PageInfo", interpreter.page_info_resolvers())
         self._resolve("UserError", {name: _from(name) for name in ("code", "message", "field", "rule")})
 
@@ -135,10 +145,15 @@ class _Builder:
         for declared in kind.fields:
             if not declared.filter:
                 continue
-            value = self._filter(declared.type) | None if declared.kind == "column" else f"{declared.target}Where | None"
+            value = (
+                self._filter(declared.type) | None
+                if declared.kind == "column"
+                else f"{declared.target}Where | None"
+            )
             fields.append(_optional_input(declared.name, value, declared.description, self.names))
-        for own in kind.filters:
-            fields.append(_optional_input(own.name, annotation(own.type) | None, own.description))
+        fields += [
+            _optional_input(own.name, annotation(own.type) | None, own.description) for own in kind.filters
+        ]
         for name, words in (("and", "All of these."), ("or", "Any of these.")):
             fields.append(_optional_input(name, f"list[{kind.name}Where] | None", words, self.names))
         fields.append(_optional_input("not", f"{kind.name}Where | None", "Not this.", self.names))
@@ -211,8 +226,14 @@ class _Builder:
             base = annotation(declared.type)
             return base | None if declared.nullable else base
         if declared.target not in self.parts.types:
-            raise SchemaClash(f"{declared.name} of {declared.owner} points to an unknown type {declared.target}")
-        forms = {"listing": "list[{}] | None", "connection": "{}Connection | None", "query_connection": "{}Connection | None"}
+            raise SchemaClash(
+                f"{declared.name} of {declared.owner} points to an unknown type {declared.target}"
+            )
+        forms = {
+            "listing": "list[{}] | None",
+            "connection": "{}Connection | None",
+            "query_connection": "{}Connection | None",
+        }
         return forms.get(declared.kind, "{} | None").format(declared.target)
 
     def _arguments(self, declared: Field) -> list[Any]:
@@ -228,7 +249,9 @@ class _Builder:
             argument_of("where", f"{declared.target}Where | None", "Only matching rows.", self.names),
         ]
         if f"{declared.target}Order" in self.names:
-            made.append(argument_of("orderBy", f"list[{declared.target}Order] | None", "Sort keys.", self.names))
+            made.append(
+                argument_of("orderBy", f"list[{declared.target}Order] | None", "Sort keys.", self.names)
+            )
         return made
 
     # -- roots
@@ -269,7 +292,9 @@ class _Builder:
         arguments += [argument_of(n, t | None, words) for n, t, words in ARGUMENTS]
         self.resolvers["Mutation", name] = mutation_resolver(spec)
         text = f"{(spec.command.__doc__ or '').strip()} Needs `{spec.command.scope}`."
-        return field_of(name, payload, text, arguments=arguments, metadata={"command": spec}, namespace=self.names)
+        return field_of(
+            name, payload, text, arguments=arguments, metadata={"command": spec}, namespace=self.names
+        )
 
     def _payload(self, name: str, command: type[Command]) -> Any:
         record = command.result_type()
@@ -285,12 +310,22 @@ class _Builder:
                 "The record as it is now; null when refused, held, or not visible to you.",
                 namespace=self.names,
             ),
-            field_of("userErrors", "list[UserError]", "Why it was refused; empty when it was not.", namespace=self.names),
+            field_of(
+                "userErrors",
+                "list[UserError]",
+                "Why it was refused; empty when it was not.",
+                namespace=self.names,
+            ),
             field_of("replayed", bool, "Whether an earlier outcome of this idempotency key is shown."),
         ]
         if "Approval" in self.parts.types:
             fields.append(
-                field_of("approval", "Approval | None", "Set when the change waits for signatures (审批).", namespace=self.names)
+                field_of(
+                    "approval",
+                    "Approval | None",
+                    "Set when the change waits for signatures (审批).",
+                    namespace=self.names,
+                )
             )
         self._resolve(name, payload_resolvers(kind, key, self.parts.types, many=many))
         return class_of(name, fields, description=f"Outcome of {mutation_name(command.kind)}.")

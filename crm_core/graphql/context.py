@@ -21,7 +21,9 @@ Fetch = Callable[[Executable], Awaitable[Sequence[Row[Any]]]]
 class Performer(Protocol):
     """Performs a command for the request's actor; `fetch` reads what the outcome shows."""
 
-    async def __call__(self, kind: str, body: Mapping[str, Any], options: Options) -> tuple[Outcome, Fetch | None]:
+    async def __call__(
+        self, kind: str, body: Mapping[str, Any], options: Options
+    ) -> tuple[Outcome, Fetch | None]:
         """The outcome, and for a dry run the way to read inside its transaction before it is undone."""
         ...
 

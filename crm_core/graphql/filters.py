@@ -98,7 +98,12 @@ def _allowed(kind: ObjectType, declared: Field, access: Access) -> None:
 
 
 def _related(
-    declared: Field, t: Any, where: Mapping[str, Any], access: Access, types: Mapping[str, ObjectType], depth: int
+    declared: Field,
+    t: Any,
+    where: Mapping[str, Any],
+    access: Access,
+    types: Mapping[str, ObjectType],
+    depth: int,
 ) -> ColumnElement[bool]:
     target = types[declared.target]
     other = target.aliased(access, f"w{depth}_{declared.name}")
@@ -125,11 +130,15 @@ def _test(column: ColumnElement[Any], type_: Any, operator: str, value: Any) -> 
     if operator == "isNull":
         return true() if value is None else (column.is_(None) if value else column.is_not(None))
     if value is None:
-        raise GraphQLError(f"{operator}: null is not a value; use isNull", extensions={"code": "INVALID_FILTER"})
+        raise GraphQLError(
+            f"{operator}: null is not a value; use isNull", extensions={"code": "INVALID_FILTER"}
+        )
     convert = stored(type_)
     if operator == "in":
         _bounded("in", value)
-        found = bindparam(None, [convert(v) for v in value], type_=sql_type(type_), expanding=True, unique=True)
+        found = bindparam(
+            None, [convert(v) for v in value], type_=sql_type(type_), expanding=True, unique=True
+        )
         return column.in_(found)
     return _BINARY[operator](column, bindparam(None, convert(value), type_=sql_type(type_), unique=True))
 

@@ -20,7 +20,11 @@ from crm_core.graphql.values import YuanAmount, annotation
 
 MutationArguments = tuple[tuple[str, Any, str], ...]
 ARGUMENTS: MutationArguments = (
-    ("idempotencyKey", str, "Repeat safely: the same key with the same input within 24 hours is performed once."),
+    (
+        "idempotencyKey",
+        str,
+        "Repeat safely: the same key with the same input within 24 hours is performed once.",
+    ),
     ("expectedVersion", int, "Refuse with STALE_VERSION unless the record still has this version."),
     ("dryRun", bool, "Do everything but commit; the payload shows what would be."),
     ("reason", str, "Why; kept in the audit entry and the event."),
@@ -51,7 +55,7 @@ class InputTypes:
             made.default = made.default_value = strawberry.UNSET
         return made
 
-    def _annotation(self, type_: Any, metadata: tuple[Any, ...] = ()) -> Any:
+    def _annotation(self, type_: Any, metadata: tuple[Any, ...] = ()) -> Any:  # noqa: PLR0911  # one per form
         origin = get_origin(type_)
         if origin is Annotated:
             inner, *more = get_args(type_)
@@ -106,7 +110,7 @@ def field_of(
         deprecation_reason=deprecated,
     )
     if arguments:
-        made._arguments = arguments
+        made._arguments = arguments  # noqa: SLF001  # the setter would evaluate names too early
     return made
 
 

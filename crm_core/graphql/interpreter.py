@@ -17,7 +17,7 @@ from graphql import (
 from sqlalchemy import ColumnElement, Select, func, select, true
 
 from crm_core import ids
-from crm_core.errors import Forbidden
+from crm_core.errors import Fault, Forbidden
 from crm_core.graphql.context import Context, Fetch
 from crm_core.graphql.fields import Field, ObjectType, Row
 from crm_core.graphql.filters import predicate
@@ -56,21 +56,36 @@ def _column(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolv
 
 
 def _batch(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolver:
-    show, function = shown(declared.type), declared.function
-    assert function is not None
+    show = shown(declared.type)
 
     async def resolve(row: Row, info: GraphQLResolveInfo) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, None, context)
 
         async def load(rows: list[Row]) -> Sequence[Any]:
-            return await function(rows, context)
+            return await _computed(declared, rows, context)
 
         parent = {name: row["need " + name] for name in declared.needs}
         value = await context.loader(_key(declared, info, row), load).load(_Parent(parent))
         return None if value is None else show(value)
 
     return resolve
+
+
+async def _computed(declared: Field, rows: list[Row], context: Context) -> Sequence[Any]:
+    """What the plugin's function gives for these rows; whatever it raises stays its own field's failure."""
+    assert declared.function is not None
+    try:
+        values = await declared.function(rows, context)
+        if len(values) != len(rows):
+            raise ValueError(f"{declared.name} gave {len(values)} values for {len(rows)} rows")
+    except (Fault, GraphQLError):
+        raise
+    except Exception as error:
+        raise Fault(
+            "PLUGIN_FIELD_FAILED", f"{declared.name} of {declared.owner} failed (插件字段出错)"
+        ) from error
+    return values
 
 
 class _Parent(dict[str, Any]):
@@ -112,7 +127,7 @@ def _listing(declared: Field, owner: ObjectType | None, types: Types) -> Resolve
         async def load(parents: list[UUID]) -> Sequence[Any]:
             statement, t = _children(declared, owner, target, info, context, parents)
             order = declared.order(t) if declared.order else [t.c.id]
-            numbered = _numbered(statement, owner, order, LISTING_LIMIT)
+            numbered = _numbered(statement, order, LISTING_LIMIT)
             return _grouped(await _rows(numbered, target, row["__fetch"]), parents)
 
         return await context.loader(_key(declared, info, row), load).load(row["id"])
@@ -130,11 +145,13 @@ def _connection(declared: Field, owner: ObjectType | None, types: Types) -> Reso
         page = page_of(arguments, context.limits.page_default, context.limits.page_max)
 
         async def load(parents: list[UUID]) -> Sequence[Any]:
-            statement, t = _children(declared, owner, target, info, context, parents, arguments.get("where"), types)
+            statement, t = _children(
+                declared, owner, target, info, context, parents, arguments.get("where"), types
+            )
             keys = keys_of(target, t, arguments.get("orderBy"), context.access)
             paged = _paged(statement, keys, page)
             order = [key.ordered(reverse=page.backward) for key in keys]
-            rows = await _rows(_numbered(paged, owner, order, page.size + 1), target, row["__fetch"], keys)
+            rows = await _rows(_numbered(paged, order, page.size + 1), target, row["__fetch"], keys)
             return _grouped(rows, parents)
 
         async def count(parents: list[UUID]) -> Sequence[Any]:
@@ -161,7 +178,7 @@ def _query_connection(declared: Field, _owner: ObjectType | None, types: Types) 
         t = target.aliased(context.access, "t")
         keys = keys_of(target, t, arguments.get("orderBy"), context.access)
         where = _where(target, t, arguments.get("where"), context, types)
-        statement = select(*_columns(target, t, _wanted(info, target, connection=True), context)).where(*where)
+        statement = select(*_columns(t, _wanted(info, target, connection=True), context)).where(*where)
         statement = _paged(statement, keys, page).limit(page.size + 1)
         statement = statement.order_by(*(key.ordered(reverse=page.backward) for key in keys))
         rows = await _rows(statement, target, context.fetch, keys)
@@ -213,7 +230,7 @@ async def record(
     async def load(keys: list[UUID]) -> Sequence[Any]:
         t = target.aliased(context.access, "t")
         rule = target.visible(t, context.access)
-        statement = select(*_columns(target, t, _wanted(info, target), context))
+        statement = select(*_columns(t, _wanted(info, target), context))
         statement = statement.where(t.c.id.in_(keys), true() if rule is None else rule)
         found = {r["id"]: r for r in await _rows(statement, target, fetch)}
         return [found.get(one) for one in keys]
@@ -237,8 +254,10 @@ def _children(
     assert declared.on is not None
     p, t = owner.aliased(context.access, "p"), target.aliased(context.access, "t")
     wanted = _wanted(info, target, connection=declared.kind == "connection")
-    columns = [func.count()] if count else _columns(target, t, wanted, context)
-    statement = select(p.c.id.label("parent"), *columns).select_from(p.join(t, declared.on(p, t, context.access)))
+    columns = [func.count()] if count else _columns(t, wanted, context)
+    statement = select(p.c.id.label("parent"), *columns).select_from(
+        p.join(t, declared.on(p, t, context.access))
+    )
     statement = statement.where(p.c.id.in_(list(parents)), *_where(target, t, where, context, types or {}))
     return (statement.group_by(p.c.id) if count else statement), t
 
@@ -251,7 +270,7 @@ def _where(
     return [part for part in (rule, asked) if part is not None]
 
 
-def _columns(target: ObjectType, t: Any, wanted: Iterable[Field], context: Context) -> list[ColumnElement[Any]]:
+def _columns(t: Any, wanted: Iterable[Field], context: Context) -> list[ColumnElement[Any]]:
     columns = {"id": t.c.id.label("id")} if "id" in t.c else {}
     for declared in wanted:
         if declared.kind == "column" and declared.name != "id":
@@ -268,7 +287,7 @@ def _paged(statement: Select[Any], keys: Sequence[Key], page: Page) -> Select[An
     return statement
 
 
-def _numbered(statement: Select[Any], owner: ObjectType, order: Sequence[Any], most: int) -> Select[Any]:
+def _numbered(statement: Select[Any], order: Sequence[Any], most: int) -> Select[Any]:
     parent = statement.selected_columns["parent"]
     number = func.row_number().over(partition_by=parent, order_by=list(order)).label("n")
     inner = statement.add_columns(number).subquery("numbered")
@@ -278,11 +297,16 @@ def _numbered(statement: Select[Any], owner: ObjectType, order: Sequence[Any], m
 async def _rows(
     statement: Select[Any], target: ObjectType, fetch: Fetch, keys: Sequence[Key] = ()
 ) -> list[Row]:
-    return [_row(dict(found._mapping), target, fetch, keys) for found in await fetch(statement)]
+    return [_row(dict(zip(found._fields, found, strict=True)), target, fetch, keys) for found in await fetch(statement)]
 
 
 def _row(found: dict[str, Any], target: ObjectType, fetch: Fetch, keys: Sequence[Key]) -> Row:
-    row: Row = {"__type": target.name, "__fetch": fetch, "id": found.get("id"), "__parent": found.get("parent")}
+    row: Row = {
+        "__type": target.name,
+        "__fetch": fetch,
+        "id": found.get("id"),
+        "__parent": found.get("parent"),
+    }
     for name, value in found.items():
         if name.startswith("f_"):
             row[name[2:]] = value
@@ -324,7 +348,9 @@ def _wanted(info: GraphQLResolveInfo, target: ObjectType, *, connection: bool = 
         inner = list(_flat(sets, None, info))
         sets = [n.selection_set for n in inner if n.name.value == "nodes" and n.selection_set]
         edges = [n.selection_set for n in inner if n.name.value == "edges" and n.selection_set]
-        sets += [n.selection_set for n in _flat(edges, None, info) if n.name.value == "node" and n.selection_set]
+        sets += [
+            n.selection_set for n in _flat(edges, None, info) if n.name.value == "node" and n.selection_set
+        ]
     names = {one.name.value for one in _flat(sets, target, info)}
     return [declared for declared in target.fields if declared.name in names]
 

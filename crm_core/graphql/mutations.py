@@ -52,7 +52,11 @@ def payload_resolvers(
 
     async def approval(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
         outcome: Outcome = payload["outcome"]
-        return await _record(types["Approval"], outcome.approval, payload["fetch"], info) if outcome.approval else None
+        return (
+            await _record(types["Approval"], outcome.approval, payload["fetch"], info)
+            if outcome.approval
+            else None
+        )
 
     def errors(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
         context: Context = info.context

@@ -7,11 +7,11 @@ import inspect
 import json
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import orjson
 import strawberry
@@ -21,19 +21,14 @@ from graphql import (
     ExecutionResult,
     GraphQLError,
     GraphQLSchema,
-    GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
     execute,
     get_operation_ast,
-    parse,
-    specified_rules,
-    validate,
 )
-from graphql.validation import MaxIntrospectionDepthRule
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from crm_core import ids
@@ -41,22 +36,27 @@ from crm_core.actors import Actor, Reach
 from crm_core.commands import Options, Outcome
 from crm_core.errors import UNKNOWN_LINE, Fault, Language, Unavailable, preferred_language
 from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.documents import Documents
 from crm_core.graphql.limits import measure, refuse_excess
+from crm_core.graphql.requests import (
+    GRAPHQL_JSON,
+    JSON,
+    Asked,
+    HttpError,
+    asked_by,
+    coded,
+    malformed,
+    media_of,
+)
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from crm_core.work import Services
 
-JSON: Final = "application/json"
-GRAPHQL_JSON: Final = "application/graphql-response+json"
-REMEMBERED_DOCUMENTS: Final = 500
-LONGEST_REMEMBERED: Final = 20_000  # characters; longer documents are read anew each time
 MOST_ERRORS_SHOWN: Final = 100
-MOST_VALIDATION_ERRORS: Final = 20
-RULES: Final = tuple(dict.fromkeys((*specified_rules, MaxIntrospectionDepthRule)))
+RETRY_SECONDS: Final = "2"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_NUL = re.compile(rb"\\u(?:0000|\{0+\})")
 
 
 class Authenticate(Protocol):
@@ -74,7 +74,7 @@ class Authenticate(Protocol):
 class Perform(Protocol):
     """Performs one command in one transaction."""
 
-    async def __call__(
+    async def __call__(  # noqa: PLR0917  # the signature of `work.perform`
         self,
         services: Services,
         actor: Actor,
@@ -95,25 +95,6 @@ class Served:
     status: int
     seconds: float
     codes: tuple[str, ...]
-
-
-class Refusal(Exception):
-    """The request gets no execution: an HTTP status and one or more errors."""
-
-    def __init__(self, status: int, *errors: GraphQLError, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(", ".join(error.message for error in errors))
-        self.status = status
-        self.errors = errors
-        self.headers = dict(headers or {})
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A well-formed GraphQL request."""
-
-    query: str
-    variables: dict[str, Any]
-    operation_name: str | None
 
 
 @dataclass
@@ -159,7 +140,7 @@ class GraphQLServer:
         self._timer = timer
         self._new_id = new_id
         self._limits = services.settings.limits
-        self._documents = _Documents(self._schema, self._limits.tokens)
+        self._documents = Documents(self._schema, self._limits.tokens)
         registry = services.registry
         self._plugin_lines = {p.name: registry.lines_of(p.name) for p in registry.plugins}
 
@@ -169,14 +150,16 @@ class GraphQLServer:
         exchange = Exchange(request, self._request_id(request), preferred_language(request.headers.get("accept-language")))
         headers: dict[str, str] = {}
         try:
-            exchange.media = _media(request)
+            exchange.media = media_of(request)
             status, answer = await self._answer(exchange)
-        except Refusal as refusal:
+        except HttpError as refusal:
             status, headers = refusal.status, refusal.headers
             answer = {"errors": [self._shown(error, exchange) for error in refusal.errors]}
         except Exception as error:  # noqa: BLE001  # the edge: masked and logged
             status, answer = self._unexpected(error, exchange)
         headers = {"x-request-id": exchange.request_id, "cache-control": "no-store", **headers}
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["retry-after"] = RETRY_SECONDS
         self._tell(exchange, status, self._timer() - begun)
         return Response(
             _encoded(answer), status, headers, f"{exchange.media}; charset=utf-8", self._afterwards(exchange)
@@ -188,8 +171,7 @@ class GraphQLServer:
 
     def _unexpected(self, error: Exception, exchange: Exchange) -> tuple[int, dict[str, Any]]:
         located = GraphQLError(str(error), original_error=error)
-        status, headers_apart = _status_of_fault(error), located
-        return status, {"errors": [self._shown(headers_apart, exchange)]}
+        return _status_of_fault(error), {"errors": [self._shown(located, exchange)]}
 
     def _tell(self, exchange: Exchange, status: int, seconds: float) -> None:
         self._served(Served(exchange.operation, status, seconds, tuple(exchange.codes)))
@@ -205,28 +187,28 @@ class GraphQLServer:
         )
 
     def _afterwards(self, exchange: Exchange) -> BackgroundTask | None:
-        return BackgroundTask(self._note_use, exchange) if exchange.actor else None
+        actor = exchange.actor
+        return BackgroundTask(self._note_use, actor, exchange.request_id) if actor else None
 
-    async def _note_use(self, exchange: Exchange) -> None:
-        assert exchange.actor is not None
+    async def _note_use(self, actor: Actor, request_id: str) -> None:
         try:
-            await self._authenticator.note_use(exchange.actor)
+            await self._authenticator.note_use(actor)
         except Exception as error:  # noqa: BLE001  # the answer is out; a busy database must not spoil it
-            self._log.warning("token use not noted", request_id=exchange.request_id, reason=str(error)[:200])
+            self._log.warning("token use not noted", request_id=request_id, reason=str(error)[:200])
 
     # -- the steps of a request
 
     async def _answer(self, exchange: Exchange) -> tuple[int, dict[str, Any]]:
         actor = await self._actor(exchange)
-        asked = await self._asked(exchange.request)
+        asked = await asked_by(exchange.request, self._limits.body_bytes)
         document = self._document(asked.query, exchange)
         operation = _operation(document, asked.operation_name)
         exchange.operation = operation.operation.value
         if exchange.request.method == "GET" and operation.operation is not OperationType.QUERY:
-            raise Refusal(405, _error("METHOD_NOT_ALLOWED", "Send mutations by POST."), headers={"allow": "POST"})
+            raise HttpError(405, coded("METHOD_NOT_ALLOWED", "Send mutations by POST."), headers={"allow": "POST"})
         self._limited(document, operation, asked.variables, exchange)
         async with _Performing(self._services, self._perform, actor) as performing:
-            context = self._context(exchange, performing)
+            context = self._context(exchange, actor, performing)
             result = await self._executed(document, asked, context)
         return self._concluded(result, exchange)
 
@@ -238,24 +220,15 @@ class GraphQLServer:
             if fault.code != "UNAUTHENTICATED":
                 raise
             error = GraphQLError(str(fault), extensions={"code": fault.code})
-            raise Refusal(401, error, headers={"www-authenticate": 'Bearer realm="crm"'}) from None
+            raise HttpError(401, error, headers={"www-authenticate": 'Bearer realm="crm"'}) from None
         exchange.actor = actor
         return actor
-
-    async def _asked(self, request: Request) -> Asked:
-        if request.method == "GET":
-            return _from_parameters(request)
-        kind, _, parameters = request.headers.get("content-type", "").partition(";")
-        charset = re.search(r"charset=\"?([\w-]+)", parameters)
-        if kind.strip().lower() != JSON or (charset and charset[1].lower() not in ("utf-8", "utf8")):
-            raise Refusal(415, _error("UNSUPPORTED_MEDIA_TYPE", "Send application/json in UTF-8 (请发送 UTF-8 JSON)."))
-        return _from_body(await _body(request, self._limits.body_bytes))
 
     def _document(self, query: str, exchange: Exchange) -> DocumentNode:
         found = self._documents.read(query)
         if isinstance(found, DocumentNode):
             return found
-        raise Refusal(_request_error_status(exchange), *found)
+        raise HttpError(_request_error_status(exchange), *found)
 
     def _limited(
         self,
@@ -269,12 +242,11 @@ class GraphQLServer:
         try:
             refuse_excess(found, self._limits)
         except GraphQLError as error:
-            raise Refusal(_request_error_status(exchange), error) from None
+            raise HttpError(_request_error_status(exchange), error) from None
 
-    def _context(self, exchange: Exchange, performing: _Performing) -> Context:
-        assert exchange.actor is not None
+    def _context(self, exchange: Exchange, actor: Actor, performing: _Performing) -> Context:
         line = exchange.request.headers.get("x-crm-line") or None
-        reader = exchange.actor if line is None else _narrowed(exchange.actor, line, exchange)
+        reader = actor if line is None else _narrowed(actor, line, exchange)
         services = self._services
         return Context(
             actor=reader,
@@ -300,7 +272,7 @@ class GraphQLServer:
             )
             return await result if inspect.isawaitable(result) else result
         except RecursionError:
-            return ExecutionResult(None, [_error("BAD_USER_INPUT", "A variable is nested too deeply (变量嵌套过深).")])
+            return ExecutionResult(None, [coded("BAD_USER_INPUT", "A variable is nested too deeply (变量嵌套过深).")])
 
     def _concluded(self, result: ExecutionResult, exchange: Exchange) -> tuple[int, dict[str, Any]]:
         errors = result.errors or []
@@ -333,8 +305,6 @@ class GraphQLServer:
             if cause.__cause__ is not None and not isinstance(cause, Unavailable):
                 self._report(cause.__cause__, cause.code, error, exchange)
             return cause.code, str(cause)
-        if isinstance(error, GraphQLSyntaxError):
-            return _syntax_code(error), error.message
         if cause is None or isinstance(cause, GraphQLError):
             return str((error.extensions or {}).get("code", "BAD_USER_INPUT")), error.message
         if isinstance(cause, PoolTimeoutError):
@@ -357,7 +327,7 @@ class _Performing:
         self._services, self._perform, self._actor = services, perform, actor
         self._linger = AsyncExitStack()
 
-    async def __aenter__(self) -> _Performing:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -386,7 +356,7 @@ def _narrowed(actor: Actor, line: str, exchange: Exchange) -> Actor:
     """The actor with this line only; a scope over all lines reaches this one whole."""
     if line not in actor.grants:
         words = UNKNOWN_LINE.words({"line": line[:40]}, exchange.language)
-        raise Refusal(_request_error_status(exchange), _error(UNKNOWN_LINE.code, words))
+        raise HttpError(_request_error_status(exchange), coded(UNKNOWN_LINE.code, words))
     scopes = {scope: min(reach, Reach.LINE) for scope, reach in actor.grants[line].items()}
     return replace(
         actor,
@@ -396,19 +366,7 @@ def _narrowed(actor: Actor, line: str, exchange: Exchange) -> Actor:
     )
 
 
-# -- reading the request
-
-
-def _media(request: Request) -> str:
-    accept = request.headers.get("accept", "*/*")
-    offered = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    if GRAPHQL_JSON in offered and (
-        JSON not in offered or offered.index(GRAPHQL_JSON) < offered.index(JSON)
-    ):
-        return GRAPHQL_JSON
-    if any(kind in (JSON, "*/*", "application/*", "") for kind in offered):
-        return JSON
-    raise Refusal(406, _error("NOT_ACCEPTABLE", f"This endpoint answers {GRAPHQL_JSON} and {JSON}."))
+# -- the answer
 
 
 def _request_error_status(exchange: Exchange) -> int:
@@ -422,87 +380,12 @@ def _status_of_fault(error: Exception) -> int:
     return 503 if isinstance(error, PoolTimeoutError) else 500
 
 
-async def _body(request: Request, most: int) -> bytes:
-    too_large = Refusal(413, _error("BODY_TOO_LARGE", f"The body may have at most {most} bytes (请求体过大)."))
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > most:
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise too_large
-    except ClientDisconnect:
-        raise Refusal(400, _error("BAD_REQUEST", "The client went away.")) from None
-    return bytes(body)
-
-
-def _from_body(body: bytes) -> Asked:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _malformed(f"The body is not UTF-8 at byte {error.start} (请求体不是有效的 UTF-8).") from None
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _malformed(f"The body is not JSON: {error} (请求体不是有效的 JSON).") from None
-    if isinstance(given, list):
-        raise _malformed("Batches are not served; send one request per document.", "BATCH_REFUSED")
-    if not isinstance(given, dict):
-        raise _malformed("The body must be a JSON object with a query.")
-    if _NUL.search(body):
-        raise _malformed("The character U+0000 cannot be stored (不支持空字符).")
-    return _well_formed(given)
-
-
-def _from_parameters(request: Request) -> Asked:
-    given: dict[str, Any] = dict(request.query_params)
-    for name in ("variables", "extensions"):
-        if text := given.get(name):
-            try:
-                given[name] = orjson.loads(text)
-            except orjson.JSONDecodeError as error:
-                raise _malformed(f"The parameter {name} is not JSON: {error}") from None
-    if b"%00" in request.scope.get("query_string", b"") or _NUL.search(json.dumps(given).encode()):
-        raise _malformed("The character U+0000 cannot be stored (不支持空字符).")
-    return _well_formed(given)
-
-
-def _well_formed(given: Mapping[str, Any]) -> Asked:
-    query, variables = given.get("query"), given.get("variables")
-    name = given.get("operationName") or None
-    if not isinstance(query, str):
-        raise _malformed("`query` is missing; it must be a string (缺少 query).")
-    if variables is not None and not isinstance(variables, dict):
-        raise _malformed("`variables` must be an object.")
-    if name is not None and not isinstance(name, str):
-        raise _malformed("`operationName` must be a string.")
-    if not isinstance(given.get("extensions") or {}, dict):
-        raise _malformed("`extensions` must be an object.")
-    return Asked(query, variables or {}, name)
-
-
-def _malformed(message: str, code: str = "BAD_REQUEST") -> Refusal:
-    return Refusal(400, _error(code, message))
-
-
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     found = get_operation_ast(document, name)
     if found is None:
         text = f"The document has no operation {name!r}." if name else "Name the operation by `operationName`."
-        raise _malformed(text, "BAD_USER_INPUT")
+        raise malformed(text, "BAD_USER_INPUT")
     return found
-
-
-def _error(code: str, message: str) -> GraphQLError:
-    return GraphQLError(message, extensions={"code": code})
-
-
-def _syntax_code(error: GraphQLSyntaxError) -> str:
-    if "more than" in error.message and "tokens" in error.message:
-        return "TOO_MANY_TOKENS"
-    return "TOO_DEEP" if "nested too deeply" in error.message else "GRAPHQL_PARSE_FAILED"
 
 
 def _encoded(answer: Mapping[str, Any]) -> bytes:
@@ -510,43 +393,5 @@ def _encoded(answer: Mapping[str, Any]) -> bytes:
         return orjson.dumps(answer)
     except TypeError:  # numbers beyond 64 bits, keys that are no strings: whatever a plugin's JSON field holds
         return json.dumps(answer, ensure_ascii=False, default=str).encode("utf-8", "replace")
-
-
-# -- documents
-
-
-class _Documents:
-    """Documents parsed and validated before, the latest used kept."""
-
-    def __init__(self, schema: GraphQLSchema, tokens: int) -> None:
-        self._schema, self._tokens = schema, tokens
-        self._known: OrderedDict[str, DocumentNode] = OrderedDict()
-
-    def read(self, query: str) -> DocumentNode | Sequence[GraphQLError]:
-        """The valid document, or what is wrong with it."""
-        known = self._known.get(query)
-        if known is not None:
-            self._known.move_to_end(query)
-            return known
-        found = self._read(query)
-        if isinstance(found, DocumentNode) and len(query) <= LONGEST_REMEMBERED:
-            self._known[query] = found
-            if len(self._known) > REMEMBERED_DOCUMENTS:
-                self._known.popitem(last=False)
-        return found
-
-    def _read(self, query: str) -> DocumentNode | Sequence[GraphQLError]:
-        try:
-            document = parse(query, max_tokens=self._tokens)
-        except GraphQLSyntaxError as error:
-            return [error]
-        wrong = validate(self._schema, document, RULES, max_errors=MOST_VALIDATION_ERRORS)
-        return [_validation_error(error) for error in wrong] or document
-
-
-def _validation_error(error: GraphQLError) -> GraphQLError:
-    """The error with its code; also those that scalars raise while a literal is read."""
-    code = (error.extensions or {}).get("code", "GRAPHQL_VALIDATION_FAILED")
-    return GraphQLError(error.message, error.nodes, error.source, error.positions, extensions={"code": code})
 
 

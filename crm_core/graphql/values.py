@@ -57,7 +57,9 @@ def read_number(text: Any) -> Decimal:
             raise InvalidOperation
         number = Decimal(text)
     except (InvalidOperation, TypeError, ValueError):
-        raise GraphQLError(f'Decimal: {text!r} is not a decimal; write it as a string, e.g. "1200.50"') from None
+        raise GraphQLError(
+            f'Decimal: {text!r} is not a decimal; write it as a string, e.g. "1200.50"'
+        ) from None
     if not number.is_finite():
         raise GraphQLError(f"Decimal: {text!r} is not a finite number")
     return number
@@ -78,10 +80,16 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="Date", description="A day, YYYY-MM-DD (日期).", serialize=_plain, parse_value=read_day
     ),
     YuanAmount: strawberry.scalar(
-        name="Yuan", description="Money in yuan with two decimals, as a string (元).", serialize=_plain, parse_value=read_number
+        name="Yuan",
+        description="Money in yuan with two decimals, as a string (元).",
+        serialize=_plain,
+        parse_value=read_number,
     ),
     Number: strawberry.scalar(
-        name="Decimal", description="A decimal number as a string, never a float.", serialize=_plain, parse_value=read_number
+        name="Decimal",
+        description="A decimal number as a string, never a float.",
+        serialize=_plain,
+        parse_value=read_number,
     ),
     Anything: strawberry.scalar(
         name="JSON", description="Any JSON value.", serialize=_plain, parse_value=_plain
@@ -155,7 +163,7 @@ def _read_id(prefix: str, shown_id: str) -> Any:
         ) from None
 
 
-def cursor_value(type_: Any, value: Any) -> Any:
+def cursor_value(value: Any) -> Any:
     """A sort key as it stands in a cursor (JSON)."""
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -168,8 +176,6 @@ def from_cursor(type_: Any, value: Any) -> Any:
         return None
     reader = _FROM_CURSOR.get(type_)
     if isinstance(type_, Id):
-
-
         return UUID(value)
     return reader(value) if reader else value
 

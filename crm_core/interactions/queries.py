@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, literal, or_, select, true
+from sqlalchemy import ColumnElement, and_, distinct, func, or_, select, true
 
 from crm_core import errors, ids
 from crm_core.customers.models import CustomerLine
@@ -65,21 +65,26 @@ def reached_lines(cl: Any, access: Access) -> ColumnElement[bool]:
 # -- look-ups of commands
 
 
-async def customer_line(work: Work, customer_id: UUID, path: str, *, lock: bool = False) -> CustomerLine:
-    """The customer's row in the line acted in; refused as not found unless the actor's writing scope reaches it."""
+async def customer_line(
+    work: Work, customer_id: UUID, path: str, scope: str = "interaction.write"
+) -> CustomerLine:
+    """The customer's row in the line acted in; refused as not found unless the actor's scope reaches it there."""
     table = CustomerLine.__table__
     access = work.services.access(work.actor)
-    statement = select(CustomerLine).where(
-        table.c.customer_id == customer_id,
-        table.c.line == work.acting_line,
-        reached_in(access, "interaction.write", literal(work.acting_line), literal(customer_id, table.c.id.type)),
-    )
-    if lock and access.dialect == "postgresql":
-        statement = statement.with_for_update(of=table)
-    found = (await work.session.execute(statement)).scalars().first()
+    reached = access.per_line(scope, table.c.line, owner=table.c.owner_id, team=table.c.team_id)
+    here = (table.c.customer_id == customer_id, table.c.line == work.acting_line)
+    found = await work.session.scalar(select(CustomerLine).where(*here, reached))
     if found is None:
         raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
     return found
+
+
+async def locked_line(work: Work, customer_id: UUID, line: str) -> CustomerLine | None:
+    """The customer's row of a line, whoever keeps it, locked for a change that follows from an interaction."""
+    statement = select(CustomerLine).where(CustomerLine.customer_id == customer_id, CustomerLine.line == line)
+    if work.services.database.dialect == "postgresql":
+        statement = statement.with_for_update()
+    return await work.session.scalar(statement)
 
 
 async def visit_of(work: Work, interaction: Interaction) -> Visit | None:
@@ -92,9 +97,9 @@ async def callback_of(work: Work, interaction: Interaction) -> Callback | None:
     return await work.session.scalar(select(Callback).where(Callback.interaction_id == interaction.id))
 
 
-def last_callbacks(customer_id: UUID, line: str, most: int) -> Select[Any]:
+async def last_callbacks(work: Work, customer_id: UUID, line: str, most: int) -> Sequence[str | None]:
     """Channels of the customer's last callbacks in a line, latest first."""
-    return (
+    statement = (
         select(Interaction.channel)
         .where(
             Interaction.customer_id == customer_id,
@@ -105,24 +110,28 @@ def last_callbacks(customer_id: UUID, line: str, most: int) -> Select[Any]:
         .order_by(Interaction.occurred_at.desc(), Interaction.id.desc())
         .limit(most)
     )
+    return (await work.session.scalars(statement)).all()
 
 
-def visits_between(line: str, team_id: UUID | None, first: date, last: date) -> Select[Any]:
-    """Customer ids of the visits done in a line (and team) from one local day to another, one row per visit."""
-    found = select(Interaction.customer_id).where(
-        Interaction.line == line,
+async def visits_between(work: Work, team_id: UUID | None, first: date, last: date) -> tuple[int, int]:
+    """Visits done in the line acted in (by a team) from one local day to another, and customers visited."""
+    statement = select(func.count(), func.count(distinct(Interaction.customer_id))).where(
+        Interaction.line == work.acting_line,
         Interaction.is_visit == true(),
         Interaction.status == "DONE",
         Interaction.occurred_on.between(first, last),
+        true() if team_id is None else Interaction.team_id == team_id,
     )
-    return found if team_id is None else found.where(Interaction.team_id == team_id)
+    visits, customers = (await work.session.execute(statement)).one()
+    return visits, customers
 
 
-def imported(line: str, source: str, keys: Sequence[str]) -> Select[Any]:
-    """Interactions of a line that came from a source, by their keys there."""
-    return select(Interaction).where(
-        Interaction.line == line, Interaction.source == source, Interaction.external_id.in_(keys)
+async def imported(work: Work, source: str, keys: Sequence[str]) -> Sequence[Interaction]:
+    """Interactions of the line acted in that came from a source, by their keys there."""
+    found = select(Interaction).where(
+        Interaction.line == work.acting_line, Interaction.source == source, Interaction.external_id.in_(keys)
     )
+    return (await work.session.scalars(found)).all()
 
 
 def local_day(work: Work, moment: datetime, line: str | None = None) -> date:

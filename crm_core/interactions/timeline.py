@@ -33,21 +33,20 @@ def shown_id(access: Access, prefix: str, column: ColumnElement[Any]) -> ColumnE
 
 def source(
     name: str,
-    kind_of: Callable[[], ObjectType],
+    declared: ObjectType,
     *,
     at: Callable[[Any], ColumnElement[Any]],
     title: Callable[[Any], ColumnElement[Any]],
     kind: Callable[[Any], ColumnElement[Any]] | None = None,
     status: Callable[[Any], ColumnElement[Any]] | None = None,
 ) -> Source:
-    """A source of entries from the table of an object type, its row rule included.
+    """A source of entries from the table of an object type, its row rule included; for `crm_timeline`.
 
     The table has `id`, `customer_id` and `line`; `at` gives the entry's moment, `title` its words, `kind` its kind
     (default: the source's name), `status` its state.
     """
 
     def entries(access: Access) -> Select[Any]:
-        declared = kind_of()
         t = declared.aliased(access, f"{name}_entry")
         rule = declared.visible(t, access)
         return select(

@@ -23,13 +23,12 @@ from graphql import GraphQLError, execute, parse, validate
 from sqlalchemy import event, select
 
 from crm_core import ids, migrate
-from crm_core.access.models import Team, User
 from crm_core.access.queries import actor_of, secret_hash, show_token
 from crm_core.actors import Actor, Reach, system
 from crm_core.commands import Command, Options, Outcome
 from crm_core.db.session import Database, open_database
 from crm_core.errors import Fault, Language
-from crm_core.graphql.build import build
+from crm_core.graphql.build import build, core_schema
 from crm_core.graphql.context import Context
 from crm_core.keyring import Keyring
 from crm_core.loader import Candidate, installed, load, parts_of
@@ -101,14 +100,17 @@ class Kit:
         """Ask as this actor (default: an administrator of all lines)."""
         who = actor or self.administrator
         parsed = parse(document)
-        wrong = validate(self.schema._schema, parsed)
+        wrong = validate(core_schema(self.schema), parsed)
         if wrong:
             return Answer(None, [e.formatted for e in wrong])  # type: ignore[misc]
         async with AsyncExitStack() as linger:
             result = execute(
-                self.schema._schema, parsed, variable_values=variables, context_value=self._context(who, line, language, linger)
+                core_schema(self.schema),
+                parsed,
+                variable_values=variables,
+                context_value=self._context(who, line, language, linger),
             )
-            done = await result if hasattr(result, "__await__") else result  # type: ignore[misc]
+            done = await result if hasattr(result, "__await__") else result
         return Answer(done.data, [_formatted(e) for e in done.errors or ()])
 
     async def data(self, document: str, actor: Actor | None = None, **variables: Any) -> Any:
@@ -122,7 +124,7 @@ class Kit:
         chosen = arguments.pop("select", "")
         line = arguments.pop("acting", None)
         language = arguments.pop("language", "en")
-        kind = self.schema._schema.mutation_type
+        kind = core_schema(self.schema).mutation_type
         assert kind is not None
         types = {name: kind.fields[mutation].args[name].type for name in arguments}
         head = ", ".join(f"${name}: {type_}" for name, type_ in types.items())
@@ -194,7 +196,10 @@ class Kit:
         sent = Statements()
 
         def note(_c: Any, _k: Any, statement: str, _p: Any, _x: Any, _m: bool) -> None:  # noqa: FBT001
-            if not statement.startswith(("BEGIN", "SELECT 1", "ROLLBACK", "COMMIT", "SAVEPOINT", "RELEASE")) or "FROM" in statement:
+            if (
+                not statement.startswith(("BEGIN", "SELECT 1", "ROLLBACK", "COMMIT", "SAVEPOINT", "RELEASE"))
+                or "FROM" in statement
+            ):
                 sent.append(statement)
 
         engines = [self.database.writes.sync_engine]  # on PostgreSQL the reading side is the same engine
@@ -328,7 +333,9 @@ async def _running(settings: Settings, candidates: Sequence[Candidate]) -> Async
 
 async def _administrator(services: Services) -> Actor:
     lines = tuple(services.registry.lines)
-    outcome, _ = await perform(services, system(lines), "user.create", {"login": "admin", "name": "admin"}, Options())
+    outcome, _ = await perform(
+        services, system(lines), "user.create", {"login": "admin", "name": "admin"}, Options()
+    )
     user = outcome.ids[0]
     grant = {"user_id": user, "role": "administrator"}
     given, _ = await perform(services, system(lines), "role.grant", grant, Options())
@@ -336,7 +343,9 @@ async def _administrator(services: Services) -> Actor:
     return await actor_of(services.database.fetch, services.registry, user)
 
 
-async def _template(place: _Place, settings: Settings, candidates: Sequence[Candidate], key: tuple[str, ...]) -> str:
+async def _template(
+    place: _Place, settings: Settings, candidates: Sequence[Candidate], key: tuple[str, ...]
+) -> str:
     url = place.empty(hashlib.sha256(repr(key).encode()).hexdigest()[:10])
     settings = settings.model_copy(update={"database_url": url})
     if Path("/tmp/notes/create_all").exists():  # TEMPORARY while models move every minute
@@ -351,7 +360,9 @@ async def _create_all(settings, registry):  # type: ignore  # TEMPORARY
 
     from crm_core.db.base import Base
 
-    spec = u.spec_from_file_location("m2", next((Path(migrate.__file__).parent / "db/migrations/versions").glob("*_02_*.py")))
+    spec = u.spec_from_file_location(
+        "m2", next((Path(migrate.__file__).parent / "db/migrations/versions").glob("*_02_*.py"))
+    )
     m = u.module_from_spec(spec)
     spec.loader.exec_module(m)
     engine = migrate._engine(settings)
@@ -388,7 +399,7 @@ class _Place:
             shutil.copy(template.removeprefix("sqlite:///"), target)
             return f"sqlite:///{target}", lambda: None
         name = f"test_{ids.uuid7().hex}"
-        source = template.split("?")[0].rsplit("/", 1)[1]
+        source = template.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
         return self._server.create_database(name, source), lambda: self._server.drop_database(name)
 
 

@@ -38,13 +38,17 @@ async def test_pages_follow_one_another_in_both_directions(crm: Kit) -> None:
         if not found["pageInfo"]["hasNextPage"]:
             break
     assert seen == ["e", "d", "c", "b", "admin", "a"]
-    back = await crm.data("{ users(last: 2, orderBy: [{name: DESC}]) { nodes { name } pageInfo { hasPreviousPage } } }")
+    back = await crm.data(
+        "{ users(last: 2, orderBy: [{name: DESC}]) { nodes { name } pageInfo { hasPreviousPage } } }"
+    )
     assert [n["name"] for n in back["users"]["nodes"]] == ["admin", "a"]
     assert back["users"]["pageInfo"]["hasPreviousPage"]
 
 
 async def test_omitted_is_not_null_in_an_update(crm: Kit) -> None:
-    made = await crm.done("userCreate", input={"login": "w", "name": "王", "email": "w@example.com"}, select="user { id }")
+    made = await crm.done(
+        "userCreate", input={"login": "w", "name": "王", "email": "w@example.com"}, select="user { id }"
+    )
     user = made["user"]["id"]
     await crm.done("userUpdate", input={"id": user, "title": "顾问"})
     kept = await crm.done("userUpdate", input={"id": user}, select="user { email title version }")
@@ -59,7 +63,9 @@ async def test_a_stale_version_is_refused_and_nothing_changes(crm: Kit) -> None:
     made = await crm.done("userCreate", input={"login": "w", "name": "王"}, select="user { id }")
     user = made["user"]["id"]
     await crm.done("userUpdate", input={"id": user, "title": "a"}, expectedVersion=1)
-    stale = await crm.change("userUpdate", input={"id": user, "title": "b"}, expectedVersion=1, select="user { id }")
+    stale = await crm.change(
+        "userUpdate", input={"id": user, "title": "b"}, expectedVersion=1, select="user { id }"
+    )
     assert [e["code"] for e in stale["userErrors"]] == ["STALE_VERSION"]
     assert (await crm.data("query($id: ID!) { user(id: $id) { title version } }", id=user))["user"] == {
         "title": "a",
@@ -77,14 +83,18 @@ async def test_an_idempotency_key_performs_once(crm: Kit) -> None:
 
 
 async def test_a_dry_run_shows_what_would_be_and_leaves_nothing(crm: Kit) -> None:
-    shown = await crm.done("userCreate", input={"login": "dry", "name": "试"}, dryRun=True, select="user { id name }")
+    shown = await crm.done(
+        "userCreate", input={"login": "dry", "name": "试"}, dryRun=True, select="user { id name }"
+    )
     assert shown["user"]["name"] == "试"
-    assert (await crm.data("{ users(where: {name: {eq: \"试\"}}) { totalCount } }"))["users"]["totalCount"] == 0
+    assert (await crm.data('{ users(where: {name: {eq: "试"}}) { totalCount } }'))["users"]["totalCount"] == 0
 
 
 async def test_every_change_is_audited_and_announced(crm: Kit) -> None:
     await crm.done("userCreate", input={"login": "w", "name": "王"}, reason="new colleague")
-    entries = await crm.data("{ auditEntries(where: {kind: {eq: \"user.create\"}}) { nodes { reason actorName changes } } }")
+    entries = await crm.data(
+        '{ auditEntries(where: {kind: {eq: "user.create"}}) { nodes { reason actorName changes } } }'
+    )
     latest = entries["auditEntries"]["nodes"][0] if entries["auditEntries"]["nodes"] else None
     assert latest is not None
     assert latest["reason"] == "new colleague"

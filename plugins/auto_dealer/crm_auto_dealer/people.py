@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import literal, select
+from sqlalchemy import select
 
 from crm_core import errors, ids
 from crm_core.access.models import Team, TeamMember, User
 from crm_core.actors import Actor, Reach
-from crm_core.customers.models import Customer
-from crm_core.customers.queries import reached_in
+from crm_core.customers.belonging import rows_in_acting_line
+from crm_core.customers.queries import READ
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
 
@@ -25,22 +25,16 @@ MESSAGES = (CONSULTANT_OUT_OF_REACH,)
 
 @dataclass(frozen=True, slots=True)
 class Consultant:
-    """The person a record belongs to (销售顾问), with the team he has in the line; the system itself has neither."""
+    """The person a record belongs to (销售顾问), with his only team in the line; the system itself has neither."""
 
     user_id: UUID | None
     team_id: UUID | None
 
 
-async def customer_here(work: Work, customer_id: UUID, path: str) -> Customer:
-    """The customer, if the actor reaches him in the line acted in; else refused as not found, naming `path`."""
-    table = Customer.__table__
-    reached = reached_in(
-        work.services.access(work.actor), "customer.read", literal(work.acting_line), table.c.id
-    )
-    found = await work.session.scalar(select(Customer).where(table.c.id == customer_id, reached))
-    if found is None:
+async def require_customer(work: Work, customer_id: UUID, path: str) -> None:
+    """Refuse, as not found and naming `path`, a customer whom the actor does not reach in the line acted in."""
+    if customer_id not in await rows_in_acting_line(work, [customer_id], READ):
         raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
-    return found
 
 
 async def consultant_for(work: Work, scope: str, user_id: UUID | None) -> Consultant:
@@ -55,14 +49,15 @@ async def consultant_for(work: Work, scope: str, user_id: UUID | None) -> Consul
 
 
 async def _team(work: Work, user_id: UUID | None) -> UUID | None:
+    """The user's only team in the line."""
     own = (
         select(Team.id)
         .join(TeamMember, TeamMember.team_id == Team.id)
         .where(Team.line == work.acting_line, TeamMember.user_id == user_id)
-        .order_by(Team.id)
-        .limit(1)
+        .limit(2)
     )
-    return await work.session.scalar(own)
+    teams = (await work.session.scalars(own)).all()
+    return teams[0] if len(teams) == 1 else None
 
 
 def _covered(actor: Actor, scope: str, line: str, consultant: Consultant) -> bool:

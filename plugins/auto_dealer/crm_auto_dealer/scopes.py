@@ -39,14 +39,22 @@ def _reaching(reach: Reach, *scopes: str) -> Mapping[str, Reach]:
 
 ROLES = (
     RoleTemplate("sales_consultant", "销售顾问 Sales consultant", _reaching(Reach.OWN, *_READ, *_WRITE)),
-    RoleTemplate("team_leader", "销售组长 Sales team leader", _reaching(Reach.TEAM, *_READ, *_WRITE, ORDER_SIGN)),
     RoleTemplate(
-        "sales_manager", "销售经理 Sales manager", _reaching(Reach.LINE, *_READ, *_WRITE, VEHICLE_WRITE, ORDER_SIGN)
+        "team_leader", "销售组长 Sales team leader", _reaching(Reach.TEAM, *_READ, *_WRITE, ORDER_SIGN)
     ),
     RoleTemplate(
-        "sales_assistant", "销售助理 Sales assistant", _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, ORDER_REGISTER)
+        "sales_manager",
+        "销售经理 Sales manager",
+        _reaching(Reach.LINE, *_READ, *_WRITE, VEHICLE_WRITE, ORDER_SIGN),
     ),
     RoleTemplate(
-        "department_manager", "部门经理 Department manager", _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, PERSONAL_USE)
+        "sales_assistant",
+        "销售助理 Sales assistant",
+        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, ORDER_REGISTER),
+    ),
+    RoleTemplate(
+        "department_manager",
+        "部门经理 Department manager",
+        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, PERSONAL_USE),
     ),
 )

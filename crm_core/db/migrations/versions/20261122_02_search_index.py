@@ -13,17 +13,30 @@ down_revision = "core_0001"
 branch_labels = None
 depends_on = None
 
-POSTGRESQL = ("CREATE INDEX ix_search_documents_tokens ON search_documents USING gin (tokens) WITH (fastupdate = off)",)
+POSTGRESQL = (
+    """CREATE INDEX ix_search_documents_tokens ON search_documents USING gin (tokens) WITH (fastupdate = off)""",
+)
 SQLITE = (
-    "CREATE VIRTUAL TABLE search_documents_fts USING fts5(tokens, content='', detail=none, columnsize=0, "
-    "tokenize='ascii')",
-    "CREATE TRIGGER search_documents_added AFTER INSERT ON search_documents BEGIN "
-    "INSERT INTO search_documents_fts(rowid, tokens) VALUES (new.id, new.tokens); END",
-    "CREATE TRIGGER search_documents_removed AFTER DELETE ON search_documents BEGIN "
-    "INSERT INTO search_documents_fts(search_documents_fts, rowid, tokens) VALUES ('delete', old.id, old.tokens); END",
-    "CREATE TRIGGER search_documents_changed AFTER UPDATE OF tokens ON search_documents BEGIN "
-    "INSERT INTO search_documents_fts(search_documents_fts, rowid, tokens) VALUES ('delete', old.id, old.tokens); "
-    "INSERT INTO search_documents_fts(rowid, tokens) VALUES (new.id, new.tokens); END",
+    """
+    CREATE VIRTUAL TABLE search_documents_fts
+    USING fts5(tokens, content='', detail=none, columnsize=0, tokenize='ascii')
+    """,
+    """
+    CREATE TRIGGER search_documents_added AFTER INSERT ON search_documents BEGIN
+        INSERT INTO search_documents_fts(rowid, tokens) VALUES (new.id, new.tokens);
+    END
+    """,
+    """
+    CREATE TRIGGER search_documents_removed AFTER DELETE ON search_documents BEGIN
+        INSERT INTO search_documents_fts(search_documents_fts, rowid, tokens) VALUES ('delete', old.id, old.tokens);
+    END
+    """,
+    """
+    CREATE TRIGGER search_documents_changed AFTER UPDATE OF tokens ON search_documents BEGIN
+        INSERT INTO search_documents_fts(search_documents_fts, rowid, tokens) VALUES ('delete', old.id, old.tokens);
+        INSERT INTO search_documents_fts(rowid, tokens) VALUES (new.id, new.tokens);
+    END
+    """,
 )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy.exc import IntegrityError
 
 from crm_auto_dealer.moves import moved
-from crm_auto_dealer.people import consultant_for, customer_here
+from crm_auto_dealer.people import consultant_for, require_customer
 from crm_auto_dealer.scopes import TEST_DRIVE_WRITE
 from crm_auto_dealer.settings import AutoDealerSettings
 from crm_auto_dealer.test_drives import slots
@@ -27,14 +27,12 @@ from crm_auto_dealer.vehicles.commands import VehicleId
 from crm_auto_dealer.vehicles.models import Vehicle, VehicleState, VehicleUse
 from crm_core import errors
 from crm_core.access.commands import UserId
-from crm_core.commands import Command, Perform, ref
-from crm_core.customers.commands import CustomerId
+from crm_core.commands import Command, Perform, Ref
+from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused, UserError
 from crm_core.work import Work
 
-NO_TEST_CAR = Message(
-    "AUTO_DEALER_NO_TEST_CAR", "{vin} is not a test-drive car.", "{vin} 不是试驾车。"
-)
+NO_TEST_CAR = Message("AUTO_DEALER_NO_TEST_CAR", "{vin} is not a test-drive car.", "{vin} 不是试驾车。")
 NOT_READY = Message(
     "AUTO_DEALER_VEHICLE_NOT_READY",
     "{vin} is not ready for a test drive: its state is {state}.",
@@ -53,7 +51,7 @@ BOOKED = Message(
 )
 MESSAGES = (*slots.MESSAGES, NO_TEST_CAR, NOT_READY, IN_PERSONAL_USE, BOOKED)
 
-TestDriveId = ref("TestDrive", "tdr")
+TestDriveId = Annotated[UUID, Ref("TestDrive", "tdr")]
 Moment = Annotated[datetime, Timezone(...)]
 Feedback = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
@@ -74,17 +72,18 @@ class RequestTestDrive(Command):
 async def request_test_drive(work: Work, command: RequestTestDrive) -> TestDrive:
     """The booked drive with its slots taken; of two bookings at once exactly one succeeds."""
     settings: AutoDealerSettings = work.settings_of("auto_dealer")
-    customer = await customer_here(work, command.customer_id, "customerId")
+    await require_customer(work, command.customer_id, "customerId")
     consultant = await consultant_for(work, command.scope, command.consultant_id)
     vehicle = await _car(work, command.vehicle_id)
     errors.raise_if([*slots.wrong_times(command.starts_at, command.ends_at, settings), *_unfit(vehicle)])
     drive = work.add(
         TestDrive(
             line=work.acting_line,
-            customer_id=customer.id,
+            customer_id=command.customer_id,
             vehicle_id=vehicle.id,
             owner_id=consultant.user_id,
             team_id=consultant.team_id,
+            model=vehicle.model,
             state=TEST_DRIVE_LIFE.initial,
             starts_at=command.starts_at,
             ends_at=command.ends_at,
@@ -104,7 +103,9 @@ class CompleteTestDrive(Command):
     returns = "TestDrive"
     subject = "id"
     id: TestDriveId = Field(description="The test drive.")
-    licence_checked: bool = Field(description="Whether the driving licence was seen; its number is not kept (已核验驾驶证).")
+    licence_checked: bool = Field(
+        description="Whether the driving licence was seen; its number is not kept (已核验驾驶证)."
+    )
     route: str = Field("", max_length=200, description="Where it went (试驾路线).")
     odometer_km: int | None = Field(None, ge=0, le=9_999_999, description="Odometer afterwards, km (里程).")
 

@@ -10,7 +10,14 @@ from crm_core.outbox.events import Event
 class _OfTestDrive(Event):
     kind: ClassVar[str] = ""
     subject_type: ClassVar[str] = "TestDrive"
-    public: ClassVar[tuple[str, ...]] = ("customer_id", "vehicle_id", "state", "starts_at", "ends_at", "rating")
+    public: ClassVar[tuple[str, ...]] = (
+        "customer_id",
+        "vehicle_id",
+        "state",
+        "starts_at",
+        "ends_at",
+        "rating",
+    )
 
 
 class TestDriveRequested(_OfTestDrive):

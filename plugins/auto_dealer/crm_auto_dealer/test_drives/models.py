@@ -85,6 +85,7 @@ class TestDrive(Aggregate):
     vehicle_id: Mapped[UUID] = mapped_column(ForeignKey("auto_dealer_vehicles.id"))
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     team_id: Mapped[UUID | None] = mapped_column(ForeignKey("teams.id"))
+    model: Mapped[str] = mapped_column(String(120))
     state: Mapped[str] = mapped_column(String(40))
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)

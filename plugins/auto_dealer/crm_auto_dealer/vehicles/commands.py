@@ -10,7 +10,7 @@ from annotated_types import Timezone
 from pydantic import AfterValidator, Field, StringConstraints
 
 from crm_auto_dealer.moves import moved
-from crm_auto_dealer.people import customer_here
+from crm_auto_dealer.people import require_customer
 from crm_auto_dealer.scopes import PERSONAL_USE, VEHICLE_WRITE
 from crm_auto_dealer.vehicles import vin as vins
 from crm_auto_dealer.vehicles.events import (
@@ -23,8 +23,8 @@ from crm_auto_dealer.vehicles.models import VEHICLE_LIFE, Vehicle, VehicleState,
 from crm_auto_dealer.vehicles.queries import with_vin
 from crm_core.access.commands import UserId
 from crm_core.access.models import User
-from crm_core.commands import Command, Money, Perform, invalid, omitted, ref
-from crm_core.customers.commands import CustomerId
+from crm_core.commands import Command, Money, Perform, Ref, invalid, omitted
+from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused
 from crm_core.money import fen
 from crm_core.work import Work
@@ -35,7 +35,9 @@ VIN_WRONG = Message(
     "{vin} 不是有效的车辆识别代号：应为 17 位字母数字（不含 I、O、Q），且第 9 位校验码正确。",
 )
 VIN_TAKEN = Message(
-    "AUTO_DEALER_VIN_TAKEN", "There is already a vehicle {vin} in line {line}.", "业务线 {line} 已有车辆 {vin}。"
+    "AUTO_DEALER_VIN_TAKEN",
+    "There is already a vehicle {vin} in line {line}.",
+    "业务线 {line} 已有车辆 {vin}。",
 )
 OWNER_MISMATCH = Message(
     "AUTO_DEALER_OWNER_MISMATCH",
@@ -64,7 +66,7 @@ def _vin(text: str) -> str:
     return vin
 
 
-VehicleId = ref("Vehicle", "veh")
+VehicleId = Annotated[UUID, Ref("Vehicle", "veh")]
 Vin = Annotated[str, AfterValidator(_vin)]
 Model = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 Plate = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, min_length=1, max_length=20)]
@@ -83,7 +85,9 @@ class CreateVehicle(Command):
     plate: Plate | None = Field(None, description="Number plate (车牌号).")
     use: VehicleUse = Field(VehicleUse.STOCK, description="What it is for (用途).")
     list_price: Money | None = Field(None, ge=0, description="List price, yuan (指导价).")
-    customer_id: CustomerId | None = Field(None, description="Whose it is; for a customer's vehicle only (车主).")
+    customer_id: CustomerId | None = Field(
+        None, description="Whose it is; for a customer's vehicle only (车主)."
+    )
 
 
 async def create_vehicle(work: Work, command: CreateVehicle) -> Vehicle:
@@ -93,7 +97,7 @@ async def create_vehicle(work: Work, command: CreateVehicle) -> Vehicle:
     if owned is (command.customer_id is None):
         raise Refused(OWNER_MISMATCH("customerId"))
     if command.customer_id is not None:
-        await customer_here(work, command.customer_id, "customerId")
+        await require_customer(work, command.customer_id, "customerId")
     vehicle = work.add(
         Vehicle(
             line=work.acting_line,
@@ -191,8 +195,8 @@ async def set_vehicle_state(work: Work, command: SetVehicleState) -> Vehicle:
     else:
         _consent(vehicle, None, None, None)
     if command.customer_id is not None:
-        vehicle.customer_id = (await customer_here(work, command.customer_id, "customerId")).id
-        vehicle.use = VehicleUse.CUSTOMER
+        await require_customer(work, command.customer_id, "customerId")
+        vehicle.customer_id, vehicle.use = command.customer_id, VehicleUse.CUSTOMER
     vehicle.state = state
     work.record(VehicleStateChanged.of(vehicle))
     return vehicle

@@ -62,7 +62,13 @@ VEHICLE_LIFE = Lifecycle(
             VEHICLE_WRITE,
             "Not fit at present (暂停使用).",
         ),
-        Move("lend", _HERE, VehicleState.PERSONAL_USE, VEHICLE_WRITE, "Lend with recorded consent (代步, AD-041)."),
+        Move(
+            "lend",
+            _HERE,
+            VehicleState.PERSONAL_USE,
+            VEHICLE_WRITE,
+            "Lend with recorded consent (代步, AD-041).",
+        ),
         Move("sell", _HERE, VehicleState.SOLD, VEHICLE_WRITE, "Hand over to its buyer (售出)."),
     ),
 )

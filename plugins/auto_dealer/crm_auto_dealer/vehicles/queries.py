@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 
 from crm_auto_dealer.vehicles.models import Vehicle
 from crm_core.customers.queries import reached_in
@@ -16,9 +16,9 @@ def visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     if access.everything(scope):
         return true()
     customers = reached_in(access, scope, t.c.line, t.c.customer_id)
-    return t.c.line.in_(access.lines(scope)) & or_(t.c.customer_id.is_(None), customers)
+    return and_(t.c.line.in_(access.lines(scope)), or_(t.c.customer_id.is_(None), customers))
 
 
-def with_vin(line: str, vin: str) -> Select[tuple[Vehicle]]:
+def with_vin(line: str, vin: str) -> Select[Vehicle]:
     """The vehicle of this line with this VIN."""
     return select(Vehicle).where(Vehicle.line == line, Vehicle.vin == vin)

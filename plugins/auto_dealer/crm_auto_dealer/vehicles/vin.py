@@ -7,7 +7,11 @@ import re
 _FORM = re.compile(r"[0-9A-HJ-NPR-Z]{17}")
 _SEPARATORS = re.compile(r"[\s\-]+")
 _VALUES = {str(digit): digit for digit in range(10)} | dict(
-    zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True)
+    zip(
+        "ABCDEFGHJKLMNPRSTUVWXYZ",
+        (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9),
+        strict=True,
+    )
 )
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 _CHECK_PLACE = 8
@@ -27,3 +31,8 @@ def check_digit(vin: str) -> str:
 def is_valid(vin: str) -> bool:
     """Whether a compact number has the form (no I, O, Q) and the right check digit."""
     return _FORM.fullmatch(vin) is not None and vin[_CHECK_PLACE] == check_digit(vin)
+
+
+def with_check_digit(vin: str) -> str:
+    """A compact number of the right form with its ninth character put right."""
+    return vin[:_CHECK_PLACE] + check_digit(vin) + vin[_CHECK_PLACE + 1 :]

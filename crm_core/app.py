@@ -1,0 +1,235 @@
+"""Composition root: settings in, ASGI app out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from crm_core import migrate
+from crm_core import settings as configuration
+from crm_core.access.authentication import Authenticator
+from crm_core.db.session import Database, open_database
+from crm_core.errors import ConfigurationError, Fault
+from crm_core.graphql.page import installed_assets, query_page
+from crm_core.graphql.serving import GraphQLServer
+from crm_core.keyring import Keyring, KeyringError
+from crm_core.loader import Candidate, load
+from crm_core.logs import logger
+from crm_core.metrics import Metrics
+from crm_core.schema import schema_of
+from crm_core.settings import Settings
+from crm_core.work import Services, perform
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+Clock = Callable[[], datetime]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    candidates: Sequence[Candidate] | None = None,
+    clock: Clock | None = None,
+    log: FilteringBoundLogger | None = None,
+) -> Starlette:
+    """The app of a deployment. `candidates`: plugins that may be loaded (default: the installed ones).
+
+    It starts while the database is out of reach and recovers by itself; it refuses to start on a database that lacks
+    revisions. Raises `ConfigurationError` for wrong settings.
+    """
+    house = House(settings, candidates, clock or _utc_now, log or logger(settings.log_level))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await house.open()
+        try:
+            yield
+        finally:
+            await house.database.dispose()
+
+    app = Starlette(routes=_routes(house, _assets(settings)), lifespan=lifespan)
+    app.state.house = house
+    return app
+
+
+def from_environment() -> Starlette:
+    """The app of the settings in `crm.toml` and the environment: what worker processes start."""
+    return create_app(configuration.load(None, os.environ))
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The deployment's keys; `ConfigurationError` says what is missing and how to make it."""
+    keys, index_key = settings.keys.get_secret_value(), settings.index_key.get_secret_value()
+    if not keys or not index_key:
+        raise ConfigurationError(
+            "Settings keys and index_key are missing; `crm doctor` makes them (缺少密钥，crm doctor 可生成)"
+        )
+    try:
+        return Keyring.parse(keys, index_key)
+    except KeyringError as error:
+        raise ConfigurationError(f"Setting keys or index_key: {error} (密钥配置不正确)") from None
+
+
+async def services_of(
+    settings: Settings,
+    database: Database,
+    *,
+    candidates: Sequence[Candidate] | None = None,
+    clock: Clock | None = None,
+) -> Services:
+    """What performs commands on this database; raises `Behind` if it lacks revisions, `Unavailable` if it is away."""
+    registry = load(settings, candidates, await migrate.failures(database))
+    lacking = await migrate.behind(database, registry)
+    if lacking:
+        words = "; ".join(f"{owner} is {what}" for owner, what in sorted(lacking.items()))
+        raise migrate.Behind(
+            f"The database is behind: {words}. Run `crm db upgrade` (数据库版本落后，请运行 crm db upgrade)"
+        )
+    return Services(settings, registry, database, keyring_of(settings), clock or _utc_now)
+
+
+class House:
+    """The running parts of one app; they are put together as soon as the database answers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        candidates: Sequence[Candidate] | None,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """Check the settings; nothing connects yet."""
+        keyring_of(settings)
+        self.settings = settings
+        self.database = open_database(settings)
+        self.metrics = Metrics()
+        self.metrics.watch(self.database)
+        self.log = log
+        self._candidates, self._clock = candidates, clock
+        self._server: GraphQLServer | None = None
+        self._services: Services | None = None
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Put everything together, or note that the database is away; a database that is behind is refused."""
+        try:
+            await self.server()
+        except Fault as fault:
+            self.log.warning("database out of reach; serving 503 until it answers", reason=str(fault))
+
+    async def server(self) -> GraphQLServer:
+        """What answers GraphQL; raises `Unavailable` until the database was reached once."""
+        if self._server is None:
+            async with self._turn:
+                if self._server is None:
+                    self._server = await self._put_together()
+        return self._server
+
+    async def _put_together(self) -> GraphQLServer:
+        services = await services_of(
+            self.settings, self.database, candidates=self._candidates, clock=self._clock
+        )
+        self._services = services
+        quarantined = [p for p in services.registry.plugins if p.state == "quarantined"]
+        self.metrics.quarantined(len(quarantined))
+        for plugin in quarantined:
+            self.log.error("plugin quarantined", plugin=plugin.name, reason=plugin.reason, lines=plugin.lines)
+        return GraphQLServer(
+            services,
+            schema_of(services.registry),
+            authenticator=Authenticator(services),
+            perform=perform,
+            log=self.log,
+            served=self.metrics.served,
+        )
+
+    async def readiness(self) -> tuple[bool, dict[str, object]]:
+        """Whether requests can be answered now, and what to show for it."""
+        try:
+            await self.server()
+            lacking = await migrate.behind(self.database, self.services.registry)
+        except (Fault, ConfigurationError) as problem:
+            return False, {"ready": False, "reason": str(problem)}
+        found = {p.name: p.reason for p in self.services.registry.plugins if p.state == "quarantined"}
+        shown: dict[str, object] = {"ready": not lacking, "quarantined": found}
+        if lacking:
+            shown |= {"reason": "The database is behind; run `crm db upgrade`.", "behind": lacking}
+        return not lacking, shown
+
+    @property
+    def services(self) -> Services:
+        """The services, once the database was reached."""
+        if self._services is None:
+            raise RuntimeError("the database was not reached yet")
+        return self._services
+
+
+def _routes(house: House, assets: Path | None) -> list[BaseRoute]:
+    async def graphql(request: Request) -> Response:
+        if request.method == "GET" and _wants_page(request):
+            return query_page(graphiql=assets is not None)
+        try:
+            server = await house.server()
+        except (Fault, ConfigurationError) as problem:
+            return _away(problem)
+        return await server.handle(request)
+
+    async def livez(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_request: Request) -> Response:
+        ready, shown = await house.readiness()
+        return _json(shown, 200 if ready else 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(house.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", graphql, methods=["GET", "POST"]),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+    ]
+    if assets is not None:
+        routes.insert(0, Mount("/graphql/assets", StaticFiles(directory=assets)))
+    return routes
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and "query" not in request.query_params
+
+
+def _away(problem: Fault | ConfigurationError) -> Response:
+    code = problem.code if isinstance(problem, Fault) else "DATABASE_BEHIND"
+    body = {"errors": [{"message": str(problem), "extensions": {"code": code}}]}
+    return _json(body, 503, {"retry-after": "2"})
+
+
+def _json(body: object, status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, "application/json; charset=utf-8")
+
+
+def _assets(settings: Settings) -> Path | None:
+    folder = settings.graphiql_assets or Path(sys.prefix) / "share" / "crm" / "graphiql"
+    return folder if installed_assets(folder) else None
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+__all__ = ["House", "create_app", "from_environment", "keyring_of", "services_of"]

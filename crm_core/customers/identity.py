@@ -1,0 +1,149 @@
+"""Keeps a customer findable: its number, phones, comparison keys, search tokens, and flags for stewards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from crm_core import ids
+from crm_core.customers.inputs import CustomerPhoneInput
+from crm_core.customers.models import (
+    Customer,
+    CustomerExternalId,
+    CustomerKey,
+    CustomerKind,
+    CustomerLine,
+    CustomerNumber,
+    CustomerPhone,
+    DuplicateFlag,
+    DuplicateKeyKind,
+    PhoneUse,
+)
+from crm_core.customers.queries import READ, visible
+from crm_core.db import search
+from crm_core.keyring import mask_identity
+from crm_core.numbers import PhoneKind, PhoneNumber, company_key, parse_phones
+from crm_core.tokens import tokens_of
+from crm_core.work import Work
+
+MOST_FLAGGED = 20
+IDENTITY = "customers.identity_number"
+
+
+async def next_number(work: Work, customer_id: UUID) -> str:
+    """A new customer number (客户编号) `C000123`; numbers of undone changes are not handed out again."""
+    table = CustomerNumber.__table__
+    made = await work.session.execute(insert(table).values(customer_id=customer_id).returning(table.c.id))
+    return f"C{made.scalar_one():06d}"
+
+
+def seal_identity(work: Work, customer: Customer, number: str | None) -> None:
+    """Keep an identity number encrypted, with its blind index and its mask; None takes it away."""
+    keyring = work.services.keyring
+    customer.identity_sealed = keyring.seal(number, f"{IDENTITY}:{customer.id}") if number else None
+    customer.identity_blind = keyring.blind(number, IDENTITY) if number else None
+    customer.identity_masked = mask_identity(number) if number else None
+
+
+async def replace_phones(work: Work, customer: Customer, given: Sequence[CustomerPhoneInput]) -> None:
+    """Make the customer's phones those given, in their order; equal numbers count once, known ones are kept."""
+    known = {(p.e164, p.extension): p for p in await phones_of(work, customer.id)}
+    for position, (key, (number, use)) in enumerate(_distinct(given).items()):
+        row = known.pop(key, None)
+        if row is None:
+            row = CustomerPhone(customer_id=customer.id, e164=number.e164, extension=number.extension, raw=number.raw)
+            work.add(row)
+        row.position, row.raw, row.kind = position, number.raw, use.value
+    for gone in known.values():
+        await work.session.delete(gone)
+
+
+async def phones_of(work: Work, customer_id: UUID) -> list[CustomerPhone]:
+    """The customer's phones in their order."""
+    statement = select(CustomerPhone).where(CustomerPhone.customer_id == customer_id)
+    return list((await work.session.scalars(statement.order_by(CustomerPhone.position, CustomerPhone.id))).all())
+
+
+def _distinct(
+    given: Sequence[CustomerPhoneInput],
+) -> dict[tuple[str, str | None], tuple[PhoneNumber, PhoneUse]]:
+    found: dict[tuple[str, str | None], tuple[PhoneNumber, PhoneUse]] = {}
+    for one in given:
+        number = parse_phones(one.number).numbers[0]
+        found.setdefault((number.e164, number.extension), (number, one.use or _use(number)))
+    return found
+
+
+def _use(number: PhoneNumber) -> PhoneUse:
+    return PhoneUse.MOBILE if number.kind is PhoneKind.MOBILE else PhoneUse.LANDLINE
+
+
+async def make_findable(work: Work, customer: Customer) -> None:
+    """Write comparison keys and search tokens anew; call after the customer and its parts were flushed."""
+    phones = [phone.e164 for phone in await phones_of(work, customer.id)]
+    external = await _external_ids(work, customer.id)
+    codes = [customer.number, *filter(None, (customer.credit_code, customer.wechat)), *external]
+    tokens = tokens_of([customer.name], phones, codes)
+    await search.index(work.session, work.services.database.dialect, "Customer", customer.id, tokens)
+    await _compare_anew(work, customer, phones)
+
+
+async def _external_ids(work: Work, customer_id: UUID) -> list[str]:
+    statement = select(CustomerExternalId.external_id).where(CustomerExternalId.customer_id == customer_id)
+    return list((await work.session.scalars(statement)).all())
+
+
+async def _compare_anew(work: Work, customer: Customer, phones: Iterable[str]) -> None:
+    table, keys = CustomerKey.__table__, _keys(customer, phones)
+    stored = select(table.c.kind, table.c.value).where(table.c.customer_id == customer.id)
+    known = {(row.kind, row.value) for row in await work.session.execute(stored)}
+    gone, new = sorted(known - keys), sorted(keys - known)
+    if gone:
+        same = tuple_(table.c.kind, table.c.value).in_(gone)
+        await work.session.execute(delete(table).where(table.c.customer_id == customer.id, same))
+    if new:
+        rows = [{"kind": kind, "value": value, "customer_id": customer.id} for kind, value in new]
+        await work.session.execute(insert(table), rows)
+        await _flag_elsewhere(work, customer, new)
+
+
+def _keys(customer: Customer, phones: Iterable[str]) -> set[tuple[str, str]]:
+    keys = {(DuplicateKeyKind.PHONE.value, phone) for phone in phones}
+    if customer.credit_code:
+        keys.add((DuplicateKeyKind.CREDIT_CODE.value, customer.credit_code))
+    if customer.identity_blind:
+        keys.add((DuplicateKeyKind.IDENTITY.value, customer.identity_blind))
+    company = company_key(customer.name) if customer.kind == CustomerKind.ORGANISATION.value else None
+    if company:
+        keys.add((DuplicateKeyKind.COMPANY.value, company[:200]))
+    return keys
+
+
+async def _flag_elsewhere(work: Work, customer: Customer, keys: Sequence[tuple[str, str]]) -> None:
+    """Tell stewards of an equal customer whom the actor cannot see (疑似重复); the actor learns nothing.
+
+    The rows bypass the audit entry of the change, which the actor's own line may read.
+    """
+    key, other, line = CustomerKey.__table__, Customer.__table__, CustomerLine.__table__
+    access = work.services.access(work.actor)
+    if work.line is None or access.everything(READ):
+        return
+    unseen = (
+        select(key.c.kind, key.c.customer_id, line.c.line)
+        .join(other, other.c.id == key.c.customer_id)
+        .join(line, line.c.customer_id == key.c.customer_id)
+        .where(tuple_(key.c.kind, key.c.value).in_(list(keys)), key.c.customer_id != customer.id)
+        .where(~visible(other, access, READ))
+        .limit(MOST_FLAGGED)
+    )
+    rows = [
+        {"id": ids.uuid7(), "created_at": work.now, "customer_id": customer.id, "other_id": found.customer_id,
+         "line": work.line, "foreign_line": found.line, "by": found.kind}
+        for found in await work.session.execute(unseen)
+    ]  # fmt: skip
+    if rows:
+        made = postgresql.insert if work.services.database.dialect == "postgresql" else sqlite.insert
+        await work.session.execute(made(DuplicateFlag.__table__).on_conflict_do_nothing(), rows)  # type: ignore[operator]

@@ -1,0 +1,133 @@
+"""Reads a GraphQL request from HTTP: what it accepts, its body or parameters, well formed or refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+
+JSON: Final = "application/json"
+GRAPHQL_JSON: Final = "application/graphql-response+json"
+_NUL = re.compile(rb"\\u(?:0000|\{0+\})")
+
+
+class HttpError(Exception):
+    """The request gets no execution: an HTTP status and one or more errors."""
+
+    def __init__(self, status: int, *errors: GraphQLError, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(", ".join(error.message for error in errors))
+        self.status = status
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A well-formed GraphQL request."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+async def asked_by(request: Request, most_bytes: int) -> Asked:
+    """The request's document and variables; `HttpError` 400, 413 or 415 when it is not well formed."""
+    if request.method == "GET":
+        return _from_parameters(request)
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = re.search(r"charset=\"?([\w-]+)", parameters)
+    if kind.strip().lower() != JSON or (charset and charset[1].lower() not in ("utf-8", "utf8")):
+        raise HttpError(
+            415, coded("UNSUPPORTED_MEDIA_TYPE", "Send application/json in UTF-8 (请发送 UTF-8 JSON).")
+        )
+    return _from_body(await _body(request, most_bytes))
+
+
+def media_of(request: Request) -> str:
+    """The media type of the answer: the newer one when preferred, else JSON; `HttpError` 406 for neither."""
+    accept = request.headers.get("accept", "*/*")
+    offered = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    if GRAPHQL_JSON in offered and (
+        JSON not in offered or offered.index(GRAPHQL_JSON) < offered.index(JSON)
+    ):
+        return GRAPHQL_JSON
+    if any(kind in (JSON, "*/*", "application/*", "") for kind in offered):
+        return JSON
+    raise HttpError(406, coded("NOT_ACCEPTABLE", f"This endpoint answers {GRAPHQL_JSON} and {JSON}."))
+
+
+async def _body(request: Request, most: int) -> bytes:
+    too_large = HttpError(413, coded("BODY_TOO_LARGE", f"The body may have at most {most} bytes (请求体过大)."))
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > most:
+        raise too_large
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise too_large
+    except ClientDisconnect:
+        raise HttpError(400, coded("BAD_REQUEST", "The client went away.")) from None
+    return bytes(body)
+
+
+def _from_body(body: bytes) -> Asked:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise malformed(f"The body is not UTF-8 at byte {error.start} (请求体不是有效的 UTF-8).") from None
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise malformed(f"The body is not JSON: {error} (请求体不是有效的 JSON).") from None
+    if isinstance(given, list):
+        raise malformed("Batches are not served; send one request per document.", "BATCH_REFUSED")
+    if not isinstance(given, dict):
+        raise malformed("The body must be a JSON object with a query.")
+    if _NUL.search(body):
+        raise malformed("The character U+0000 cannot be stored (不支持空字符).")
+    return _well_formed(given)
+
+
+def _from_parameters(request: Request) -> Asked:
+    given: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if text := given.get(name):
+            try:
+                given[name] = orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                raise malformed(f"The parameter {name} is not JSON: {error}") from None
+    if b"%00" in request.scope.get("query_string", b"") or _NUL.search(json.dumps(given).encode()):
+        raise malformed("The character U+0000 cannot be stored (不支持空字符).")
+    return _well_formed(given)
+
+
+def _well_formed(given: Mapping[str, Any]) -> Asked:
+    query, variables = given.get("query"), given.get("variables")
+    name = given.get("operationName") or None
+    if not isinstance(query, str):
+        raise malformed("`query` is missing; it must be a string (缺少 query).")
+    if variables is not None and not isinstance(variables, dict):
+        raise malformed("`variables` must be an object.")
+    if name is not None and not isinstance(name, str):
+        raise malformed("`operationName` must be a string.")
+    if not isinstance(given.get("extensions") or {}, dict):
+        raise malformed("`extensions` must be an object.")
+    return Asked(query, variables or {}, name)
+
+
+def malformed(message: str, code: str = "BAD_REQUEST") -> HttpError:
+    """Status 400."""
+    return HttpError(400, coded(code, message))
+
+
+def coded(code: str, message: str) -> GraphQLError:
+    """An error with its stable code."""
+    return GraphQLError(message, extensions={"code": code})

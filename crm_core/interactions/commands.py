@@ -1,0 +1,369 @@
+"""Commands on interactions: plan, log, complete, cancel, update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import ClassVar
+
+from pydantic import AwareDatetime, Field
+
+from crm_core.commands import Command, omitted
+from crm_core.customers.commands import CustomerId
+from crm_core.errors import Refused, UserError, raise_if
+from crm_core.interactions import callbacks, reports, states, tasks, visits
+from crm_core.interactions.callbacks import CallbackInput, judge_card, note_callback
+from crm_core.interactions.events import (
+    InteractionCancelled,
+    InteractionCompleted,
+    InteractionLogged,
+    InteractionPlanned,
+    InteractionUpdated,
+)
+from crm_core.interactions.models import Channel, Direction, Interaction, Visit
+from crm_core.interactions.people import (
+    Long,
+    ParticipantInput,
+    Short,
+    TeamId,
+    UserId,
+    Words,
+    add_participants,
+    performer_of,
+    set_participants,
+    team_of,
+)
+from crm_core.interactions.queries import customer_line, imported, local_day, visit_of
+from crm_core.interactions.refusals import (
+    ALREADY_RECORDED,
+    CHANNEL_REQUIRED,
+    CONTENT_REQUIRED,
+    IN_FUTURE,
+    NOT_A_VISIT,
+    PLAN_TOO_LATE,
+    UNKNOWN_KIND,
+    VISIT_NEEDS_PLAN,
+)
+from crm_core.interactions.reports import send_reports
+from crm_core.interactions.tasks import InteractionId
+from crm_core.interactions.visits import VisitPlanInput, add_plan, change_plan, plan_problems, refuse_unplanned
+from crm_core.registry import InteractionKind
+from crm_core.work import Work
+
+
+class _InteractionCommand(Command):
+    kind: ClassVar[str] = ""
+    scope: ClassVar[str] = "interaction.write"
+    returns: ClassVar[str | list[str]] = "Interaction"
+
+
+class PlanInteraction(_InteractionCommand):
+    """Plan an interaction; a visit with its purpose and target (计划互动, CS-106)."""
+
+    kind = "interaction.plan"
+    customer_id: CustomerId = Field(description="The customer (客户).")
+    interaction_kind: str = Field(max_length=40, description="Kind, e.g. visit, call, meeting (互动方式).")
+    planned_at: AwareDatetime = Field(description="When it is to take place (计划时间).")
+    channel: Channel | None = Field(None, description="Channel; default: the kind's (渠道, CS-127).")
+    is_callback: bool = Field(False, description="Whether it is a callback (是否回访).")
+    subject: Short = Field("", description="What it is about (主题).")
+    performer_id: UserId | None = Field(None, description="Who performs it; default: you (执行人).")
+    team_id: TeamId | None = Field(None, description="Team it counts for; default: the customer's (团队).")
+    participants: list[ParticipantInput] = Field(
+        default_factory=list, max_length=50, description="Who takes part (参与人)."
+    )
+    visit: VisitPlanInput | None = Field(None, description="Plan of a visit (探望计划).")
+
+
+async def plan_interaction(work: Work, command: PlanInteraction) -> Interaction:
+    """A planned interaction; a visit's plan must lie ahead and name purpose and target."""
+    kind = _kind(work, command.interaction_kind)
+    line = await customer_line(work, command.customer_id, "customerId")
+    channel = command.channel or kind.channel
+    raise_if(_plan_problems(work, command, kind, channel))
+    row = work.add(
+        Interaction(
+            customer_id=command.customer_id,
+            line=work.acting_line,
+            kind=kind.name,
+            channel=channel,
+            status=states.INTERACTION.initial,
+            direction=Direction.OUTBOUND.value,
+            is_visit=kind.plan_required,
+            is_callback=command.is_callback,
+            subject=command.subject,
+            occurred_at=command.planned_at,
+            occurred_on=local_day(work, command.planned_at),
+            planned_at=command.planned_at,
+            performer_id=await performer_of(work, command.performer_id),
+            team_id=await team_of(work, command.team_id, line.team_id),
+        )
+    )
+    await work.flush()
+    if command.visit is not None:
+        add_plan(work, row, command.visit)
+    await add_participants(work, row, command.participants)
+    work.record(InteractionPlanned.of(row))
+    return row
+
+
+def _plan_problems(
+    work: Work, command: PlanInteraction, kind: InteractionKind, channel: str | None
+) -> Iterator[UserError]:
+    if channel is None:
+        yield CHANNEL_REQUIRED("channel", kind=kind.name)
+    if not kind.plan_required:
+        if command.visit is not None:
+            yield NOT_A_VISIT("visit", kind=kind.name)
+        return
+    yield from plan_problems(work, command.visit)
+    if command.planned_at < work.now:
+        yield PLAN_TOO_LATE("plannedAt", planned=command.planned_at.isoformat(), now=work.now.isoformat())
+
+
+class LogInteraction(_InteractionCommand):
+    """Record an interaction that took place, with its short report (记录互动, CS-014, CS-119, CS-127)."""
+
+    kind = "interaction.log"
+    customer_id: CustomerId = Field(description="The customer (客户).")
+    interaction_kind: str = Field(max_length=40, description="Kind, e.g. call, wechat, showroom_visit (互动方式).")
+    occurred_at: AwareDatetime | None = Field(None, description="When it took place; default: now (发生时间).")
+    channel: Channel | None = Field(None, description="Channel; default: the kind's (渠道, CS-127).")
+    direction: Direction = Field(Direction.OUTBOUND, description="Who began it (方向).")
+    subject: Short = Field("", description="What it was about (主题).")
+    content: Long = Field("", description="The short report: what was said and found (内容, CS-119).")
+    is_callback: bool = Field(False, description="Whether it was a callback (是否回访).")
+    callback: CallbackInput | None = Field(None, description="What the callback found (回访结果).")
+    duration_minutes: int | None = Field(None, ge=0, le=10_080, description="How long, minutes (时长).")
+    performer_id: UserId | None = Field(None, description="Who performed it; default: you (执行人).")
+    team_id: TeamId | None = Field(None, description="Team it counts for; default: the customer's (团队).")
+    participants: list[ParticipantInput] = Field(
+        default_factory=list, max_length=50, description="Who took part (参与人)."
+    )
+    next_step: Words = Field("", max_length=2000, description="What follows (下一步).")
+    next_on: date | None = Field(None, description="Day of the next contact (下次联系日期).")
+    report_to: list[UserId] = Field(
+        default_factory=list, max_length=50, description="Others who need to know (抄送, CS-119)."
+    )
+    consultant_name: Short | None = Field(None, max_length=120, description="Consultant as a file names him (销售顾问).")
+    source: str | None = Field(None, min_length=1, max_length=40, description="System it comes from (来源系统).")
+    external_id: str | None = Field(None, min_length=1, max_length=120, description="Its id there (外部编号).")
+
+
+async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
+    """A done interaction. A visit is refused without plan (CS-106), any contact without report (CS-119)."""
+    kind = _kind(work, command.interaction_kind)
+    line = await customer_line(work, command.customer_id, "customerId")
+    occurred_at = command.occurred_at or work.now
+    channel = command.channel or kind.channel
+    if work.options.channel != "import":
+        raise_if(_log_problems(work, command, kind, channel))
+    await _refuse_known(work, command)
+    row = work.add(
+        Interaction(
+            **command.model_dump(by_alias=False, include=_LOGGED),
+            line=work.acting_line,
+            kind=kind.name,
+            channel=channel,
+            status="DONE",
+            is_visit=kind.plan_required,
+            occurred_at=occurred_at,
+            occurred_on=local_day(work, occurred_at),
+            performer_id=await _performer(work, command),
+            team_id=await team_of(work, command.team_id, line.team_id),
+        )
+    )
+    await work.flush()
+    await add_participants(work, row, command.participants)
+    await _finish(work, row, command)
+    work.record(InteractionLogged.of(row))
+    return row
+
+
+_LOGGED = {
+    "customer_id", "direction", "subject", "content", "is_callback", "duration_minutes", "next_step", "next_on",
+    "consultant_name", "source", "external_id",
+}  # fmt: skip
+
+
+def _log_problems(
+    work: Work, command: LogInteraction, kind: InteractionKind, channel: str | None
+) -> Iterator[UserError]:
+    if kind.plan_required:
+        yield VISIT_NEEDS_PLAN("interactionKind")
+    if channel is None:
+        yield CHANNEL_REQUIRED("channel", kind=kind.name)
+    yield from _done_problems(work, command.occurred_at, command.content)
+
+
+def _done_problems(work: Work, occurred_at: datetime | None, content: str) -> Iterator[UserError]:
+    if not content:
+        yield CONTENT_REQUIRED("content")
+    if occurred_at is not None and occurred_at > work.now:
+        yield IN_FUTURE("occurredAt", moment=occurred_at.isoformat())
+
+
+async def _performer(work: Work, command: LogInteraction) -> object:
+    """Imported history names its consultant in words: nobody of today is put down for it."""
+    if work.options.channel == "import" and command.performer_id is None:
+        return None
+    return await performer_of(work, command.performer_id)
+
+
+async def _refuse_known(work: Work, command: LogInteraction) -> None:
+    if command.source is None or command.external_id is None:
+        return
+    if await imported(work, command.source, [command.external_id]):
+        raise Refused(ALREADY_RECORDED("externalId", source=command.source, external_id=command.external_id))
+
+
+class CompleteInteraction(_InteractionCommand):
+    """Mark a planned interaction as done, with its short report (完成互动, CS-106, CS-119)."""
+
+    kind = "interaction.complete"
+    subject = "id"
+    id: InteractionId = Field(description="The planned interaction.")
+    occurred_at: AwareDatetime | None = Field(None, description="When it took place; default: now (发生时间).")
+    content: Long = Field("", description="The short report: what was said and found (内容, CS-119).")
+    channel: Channel = omitted(description="Channel, when another than planned (渠道, CS-127).")
+    duration_minutes: int | None = omitted(ge=0, le=10_080, description="How long, minutes (时长).")
+    participants: list[ParticipantInput] = omitted(max_length=50, description="Who took part (参与人).")
+    callback: CallbackInput | None = Field(None, description="What the callback found (回访结果).")
+    next_step: Words = omitted(max_length=2000, description="What follows (下一步).")
+    next_on: date | None = omitted(description="Day of the next contact (下次联系日期).")
+    report_to: list[UserId] = Field(
+        default_factory=list, max_length=50, description="Others who need to know (抄送, CS-119)."
+    )
+
+
+async def complete_interaction(work: Work, command: CompleteInteraction) -> Interaction:
+    """The interaction, done. A visit whose plan is missing or younger than the visit is refused."""
+    row: Interaction = work.subject
+    states.move(states.INTERACTION, row, "complete")
+    raise_if(_done_problems(work, command.occurred_at, command.content))
+    row.occurred_at = command.occurred_at or work.now
+    row.occurred_on = local_day(work, row.occurred_at)
+    row.content = command.content
+    given = command.given()
+    for column in given.keys() & {"channel", "duration_minutes", "next_step", "next_on"}:
+        setattr(row, column, given[column])
+    if row.is_visit:
+        await refuse_unplanned(work, row)
+    if "participants" in given:
+        await set_participants(work, row, command.participants)
+    await _finish(work, row, command)
+    work.touch(row)
+    work.record(InteractionCompleted.of(row))
+    return row
+
+
+async def _finish(work: Work, row: Interaction, command: LogInteraction | CompleteInteraction) -> None:
+    """What follows from every contact that took place: callback findings, the card, the short reports."""
+    await note_callback(work, row, command.callback, row.team_id)
+    await judge_card(work, row)
+    await send_reports(work, row, command.report_to)
+
+
+class CancelInteraction(_InteractionCommand):
+    """Call a planned interaction off; give the reason (取消互动)."""
+
+    kind = "interaction.cancel"
+    subject = "id"
+    id: InteractionId = Field(description="The planned interaction.")
+
+
+async def cancel_interaction(work: Work, _command: CancelInteraction) -> Interaction:
+    """The interaction, called off."""
+    row: Interaction = work.subject
+    states.move(states.INTERACTION, row, "cancel")
+    work.touch(row)
+    work.record(InteractionCancelled.of(row))
+    return row
+
+
+class UpdateInteraction(_InteractionCommand):
+    """Change an interaction; what is left out stays. Time, performer and visit plan only while planned (修改互动)."""
+
+    kind = "interaction.update"
+    subject = "id"
+    id: InteractionId = Field(description="The interaction.")
+    subject_text: Short = omitted(alias="subject", description="What it is about (主题).")
+    content: Long = omitted(description="The short report (内容).")
+    next_step: Words = omitted(max_length=2000, description="What follows (下一步).")
+    next_on: date | None = omitted(description="Day of the next contact (下次联系日期).")
+    participants: list[ParticipantInput] = omitted(max_length=50, description="Who takes part (参与人).")
+    planned_at: AwareDatetime = omitted(description="When it is to take place (计划时间).")
+    performer_id: UserId = omitted(description="Who performs it (执行人).")
+    channel: Channel = omitted(description="Channel (渠道).")
+    visit: VisitPlanInput = omitted(description="Plan of a visit; what is left out stays (探望计划).")
+
+
+_REPLANNED = frozenset({"planned_at", "performer_id", "channel", "visit"})
+_AMENDED = {"subject_text": "subject", "content": "content", "next_step": "next_step", "next_on": "next_on"}
+
+
+async def update_interaction(work: Work, command: UpdateInteraction) -> Interaction:
+    """The changed interaction; a done one keeps its time, performer, channel and plan, and a report in words."""
+    row: Interaction = work.subject
+    given = command.given()
+    states.move(states.INTERACTION, row, "replan" if _REPLANNED & given.keys() else "amend")
+    if row.status == "DONE" and given.get("content", row.content) == "" and row.content:
+        raise Refused(CONTENT_REQUIRED("content"))
+    for name in given.keys() & _AMENDED.keys():
+        setattr(row, _AMENDED[name], given[name])
+    await _replan(work, row, command)
+    if "participants" in given:
+        await set_participants(work, row, command.participants)
+    work.touch(row)
+    work.record(InteractionUpdated.of(row))
+    return row
+
+
+async def _replan(work: Work, row: Interaction, command: UpdateInteraction) -> None:
+    given = command.given()
+    if "planned_at" in given:
+        raise_if(_too_late(work, row, command.planned_at))
+        row.planned_at = row.occurred_at = command.planned_at
+        row.occurred_on = local_day(work, command.planned_at)
+    if "performer_id" in given:
+        row.performer_id = await performer_of(work, command.performer_id)
+    if "channel" in given:
+        row.channel = command.channel
+    if "visit" in given:
+        await _change_visit(work, row, command.visit)
+
+
+def _too_late(work: Work, row: Interaction, planned_at: datetime) -> Iterator[UserError]:
+    if row.is_visit and planned_at < work.now:
+        yield PLAN_TOO_LATE("plannedAt", planned=planned_at.isoformat(), now=work.now.isoformat())
+
+
+async def _change_visit(work: Work, row: Interaction, plan: VisitPlanInput) -> None:
+    visit: Visit | None = await visit_of(work, row)
+    if visit is None:
+        raise Refused(NOT_A_VISIT("visit", kind=row.kind))
+    change_plan(visit, plan)
+    whole = VisitPlanInput.model_validate(
+        {"purposes": visit.purposes, "target": visit.target, "preparations": visit.preparations}
+    )
+    raise_if(plan_problems(work, whole))
+
+
+def _kind(work: Work, name: str) -> InteractionKind:
+    kinds = work.registry.interaction_kinds
+    if name not in kinds:
+        raise Refused(UNKNOWN_KIND("interactionKind", kind=name, known=", ".join(sorted(kinds))))
+    return kinds[name]
+
+
+COMMANDS = {
+    PlanInteraction: plan_interaction,
+    LogInteraction: log_interaction,
+    CompleteInteraction: complete_interaction,
+    CancelInteraction: cancel_interaction,
+    UpdateInteraction: update_interaction,
+    **visits.COMMANDS,
+    **callbacks.COMMANDS,
+    **reports.COMMANDS,
+    **tasks.COMMANDS,
+}

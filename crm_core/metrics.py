@@ -1,0 +1,60 @@
+"""Counts requests, errors, durations and statements for Prometheus, in a registry of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import event
+
+from crm_core.db.session import Database
+from crm_core.graphql.serving import Served
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The counters of one server process; with several workers each answers for itself."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self._registry = CollectorRegistry()
+        given = {"registry": self._registry}
+        self._requests = Counter(
+            "crm_requests", "GraphQL requests answered.", ("operation", "status"), **given
+        )
+        self._seconds = Histogram(
+            "crm_request_seconds", "Time to answer, seconds.", ("operation",), buckets=BUCKETS, **given
+        )
+        self._errors = Counter("crm_errors", "GraphQL errors by code.", ("code",), **given)
+        self._statements = Counter("crm_statements", "SQL statements sent.", **given)
+        self._quarantined = Gauge("crm_plugins_quarantined", "Plugins in quarantine.", **given)
+
+    def served(self, served: Served) -> None:
+        """Note an answered request."""
+        self._requests.labels(served.operation, str(served.status)).inc()
+        self._seconds.labels(served.operation).observe(served.seconds)
+        for code in served.codes:
+            self._errors.labels(code).inc()
+
+    def quarantined(self, plugins: int) -> None:
+        """Note how many plugins are in quarantine."""
+        self._quarantined.set(plugins)
+
+    def watch(self, database: Database) -> None:
+        """Count the statements of this database from now on."""
+        engines = {id(e.sync_engine): e.sync_engine for e in (database.writes, *_own_reads(database))}
+        for engine in engines.values():
+            event.listen(engine, "before_cursor_execute", self._count)
+
+    def _count(self, *_of_statement: Any) -> None:
+        self._statements.inc()
+
+    def text(self) -> bytes:
+        """Everything in the text form Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+def _own_reads(database: Database) -> tuple[Any, ...]:
+    """On PostgreSQL the reading side hears what the writing side hears; on SQLite it is an engine apart."""
+    return (database.reads,) if database.dialect == "sqlite" else ()

@@ -1,0 +1,1 @@
+"""Order cards: drafted, signed, registered, and changed only by signature."""

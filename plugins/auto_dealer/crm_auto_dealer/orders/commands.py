@@ -1,0 +1,325 @@
+"""Commands on order cards: draft, sign, register, ask for a change, decide on it, cancel."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from crm_auto_dealer.moves import moved
+from crm_auto_dealer.orders.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderChangeRejected,
+    OrderChangeRequested,
+    OrderChangeSigned,
+    OrderCreated,
+    OrderRegistered,
+    OrderSigned,
+)
+from crm_auto_dealer.orders.models import (
+    ORDER_CHANGE_LIFE,
+    ORDER_LIFE,
+    OrderCard,
+    OrderChange,
+    OrderState,
+)
+from crm_auto_dealer.orders.queries import pending_change
+from crm_auto_dealer.people import consultant_for, require_customer
+from crm_auto_dealer.scopes import ORDER_REGISTER, ORDER_SIGN, ORDER_WRITE
+from crm_auto_dealer.vehicles.commands import VehicleId
+from crm_auto_dealer.vehicles.models import Vehicle, VehicleState
+from crm_core import errors
+from crm_core.access.commands import UserId
+from crm_core.commands import Command, Money, Part, Perform, Ref, omitted
+from crm_core.customers.inputs import CustomerId
+from crm_core.errors import Message, Refused, UserError
+from crm_core.interactions.queries import local_day
+from crm_core.money import fen
+from crm_core.work import Work
+
+DATED_AHEAD = Message(
+    "AUTO_DEALER_ORDER_DATED_AHEAD", "An order is not dated in the future.", "订单日期不得晚于今天。"
+)
+MODEL_MISSING = Message("AUTO_DEALER_MODEL_MISSING", "Name the vehicle or its model.", "请填写车辆或车型。")
+VEHICLE_SOLD = Message(
+    "AUTO_DEALER_VEHICLE_SOLD", "{vin} is sold and cannot be ordered.", "{vin} 已售出，不能订购。"
+)
+DEPOSIT_TOO_HIGH = Message(
+    "AUTO_DEALER_DEPOSIT_TOO_HIGH", "The deposit exceeds the price.", "定金不得超过成交价。"
+)
+ONE_PERSON = Message(
+    "AUTO_DEALER_ONE_PERSON",
+    "You signed this order; the sales assistant registers it.",
+    "该订单由您签字，须由销售助理登记。",
+    rule="AD-050",
+)
+NOTHING_CHANGES = Message(
+    "AUTO_DEALER_NOTHING_CHANGES", "Name at least one thing to change.", "请至少填写一项修改内容。"
+)
+NOT_CHANGEABLE = Message(
+    "AUTO_DEALER_ORDER_CANCELLED", "The order is cancelled and cannot be changed.", "订单已取消，不能修改。"
+)
+CHANGE_PENDING = Message(
+    "AUTO_DEALER_CHANGE_PENDING",
+    "A change of this order already waits for a signature; it is decided first.",
+    "该订单已有修改待签字，请先处理。",
+    rule="AD-051",
+)
+CANCELLING_NEEDS_SIGNATURE = Message(
+    "AUTO_DEALER_CANCELLING_NEEDS_SIGNATURE",
+    "A signed order is cancelled only by the sales manager or a team leader.",
+    "已签字的订单须由销售经理或组长取消。",
+    rule="AD-051",
+)
+MESSAGES = (
+    DATED_AHEAD, MODEL_MISSING, VEHICLE_SOLD, DEPOSIT_TOO_HIGH, ONE_PERSON, NOTHING_CHANGES, NOT_CHANGEABLE,
+    CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE,
+)  # fmt: skip
+
+OrderId = Annotated[UUID, Ref("OrderCard", "ord")]
+OrderChangeId = Annotated[UUID, Ref("OrderChange", "orc")]
+Model = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+
+
+class CreateOrder(Command):
+    """Draft an order card (填写订单). It has no effect before signature and registration (AD-050)."""
+
+    kind = "order.create"
+    scope = ORDER_WRITE
+    returns = "OrderCard"
+    customer_id: CustomerId = Field(description="Who buys (客户).")
+    vehicle_id: VehicleId | None = Field(None, description="The very car, if it is chosen (车辆).")
+    model: Model | None = Field(None, description="Model ordered; default: the vehicle's (车型).")
+    price: Money = Field(ge=0, description="Price agreed, yuan (成交价).")
+    deposit: Money = Field(ge=0, description="Deposit, yuan (定金).")
+    ordered_on: date | None = Field(None, description="Day of the order; default: today (订单日期).")
+    consultant_id: UserId | None = Field(None, description="Whose order it is; default: yours (销售顾问).")
+
+
+async def create_order(work: Work, command: CreateOrder) -> OrderCard:
+    """The draft; its order date governs until a change is signed."""
+    await require_customer(work, command.customer_id, "customerId")
+    consultant = await consultant_for(work, command.scope, command.consultant_id)
+    vehicle = await _vehicle(work, command.vehicle_id)
+    today = local_day(work, work.now)
+    ordered_on = command.ordered_on or today
+    model = command.model or (vehicle.model if vehicle else "")
+    order = OrderCard(
+        line=work.acting_line,
+        customer_id=command.customer_id,
+        owner_id=consultant.user_id,
+        team_id=consultant.team_id,
+        vehicle_id=vehicle.id if vehicle else None,
+        model=model,
+        price=fen(command.price),
+        deposit=fen(command.deposit),
+        state=ORDER_LIFE.initial,
+        ordered_on=ordered_on,
+        governing_on=ordered_on,
+    )
+    errors.raise_if([*_wrong_content(order), *([DATED_AHEAD("orderedOn")] if ordered_on > today else [])])
+    work.add(order)
+    work.record(OrderCreated.of(order))
+    return order
+
+
+class SignOrder(Command):
+    """Sign an order card as sales manager or team leader (订单签字, AD-050)."""
+
+    kind = "order.sign"
+    scope = ORDER_SIGN
+    returns = "OrderCard"
+    subject = "id"
+    id: OrderId = Field(description="The order.")
+
+
+async def sign_order(work: Work, command: SignOrder) -> OrderCard:  # noqa: ARG001  # the subject says all
+    """The signed order, which still has no effect."""
+    order: OrderCard = work.subject
+    order.state = moved(ORDER_LIFE, order.state, "sign", rule="AD-050")
+    order.signed_by_id, order.signed_at = work.actor.user_id, work.now
+    work.record(OrderSigned.of(order))
+    return order
+
+
+class RegisterOrder(Command):
+    """Register a signed order card as sales assistant; it takes effect (订单登记, AD-050)."""
+
+    kind = "order.register"
+    scope = ORDER_REGISTER
+    returns = "OrderCard"
+    subject = "id"
+    id: OrderId = Field(description="The order.")
+
+
+async def register_order(work: Work, command: RegisterOrder) -> OrderCard:  # noqa: ARG001
+    """The effective order; refuses one without signature, and the signer himself as registrar."""
+    order: OrderCard = work.subject
+    state = moved(ORDER_LIFE, order.state, "register", rule="AD-050")
+    if order.signed_by_id == work.actor.user_id:
+        raise Refused(ONE_PERSON("id"))
+    order.state = state
+    order.registered_by_id, order.registered_at = work.actor.user_id, work.now
+    work.record(OrderRegistered.of(order))
+    return order
+
+
+class OrderContent(Part):
+    """What of an order may be changed by signature; what is left out stays."""
+
+    vehicle_id: VehicleId | None = omitted(description="The very car (车辆).")
+    model: Model = omitted(description="Model ordered (车型).")
+    price: Money = omitted(ge=0, description="Price agreed, yuan (成交价).")
+    deposit: Money = omitted(ge=0, description="Deposit, yuan (定金).")
+
+
+class ChangeOrder(Command):
+    """Ask for a change of an order card (申请修改订单). It keeps its content until the change is signed (AD-051)."""
+
+    kind = "order.change"
+    scope = ORDER_WRITE
+    returns = "OrderChange"
+    subject = "id"
+    subject_type = "OrderCard"
+    id: OrderId = Field(description="The order.")
+    content: OrderContent = Field(description="What it is to be; what is left out stays (修改内容).")
+
+
+async def change_order(work: Work, command: ChangeOrder) -> OrderChange:
+    """The change, waiting for a signature; refuses a second one while one waits."""
+    order: OrderCard = work.subject
+    if order.state == OrderState.CANCELLED:
+        raise Refused(NOT_CHANGEABLE("id"))
+    if not command.content.model_fields_set:
+        raise Refused(NOTHING_CHANGES("content"))
+    if await work.session.scalar(pending_change(order.id)) is not None:
+        raise Refused(CHANGE_PENDING("id"))
+    await _vehicle(work, command.content.vehicle_id, "content.vehicleId")
+    change = work.add(
+        OrderChange(
+            line=order.line,
+            order_id=order.id,
+            proposed=command.content.model_dump(mode="json", exclude_unset=True, by_alias=True),
+            state=ORDER_CHANGE_LIFE.initial,
+            requested_by_id=work.actor.user_id,
+        )
+    )
+    work.record(OrderChangeRequested.of(change))
+    return change
+
+
+class SignOrderChange(Command):
+    """Sign a change of an order card; it takes effect and its date governs (修改签字, AD-051, AD-052)."""
+
+    kind = "order.sign_change"
+    scope = ORDER_SIGN
+    returns = "OrderCard"
+    subject = "id"
+    subject_type = "OrderChange"
+    id: OrderChangeId = Field(description="The change.")
+
+
+async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:  # noqa: ARG001
+    """The order with its new content, governed by today's date."""
+    change: OrderChange = work.subject
+    order = await _of(work, change)
+    _decide(work, change, "sign")
+    content = OrderContent.model_validate(change.proposed)
+    if content.vehicle_id is not None:
+        await _vehicle(work, content.vehicle_id, "id")
+    _apply(order, content)
+    errors.raise_if(_wrong_content(order))
+    order.governing_on = local_day(work, work.now)
+    work.record(OrderChangeSigned.of(change))
+    work.record(OrderChanged.of(order))
+    return order
+
+
+class RejectOrderChange(Command):
+    """Refuse a change of an order card, which keeps its content (拒绝修改, AD-051)."""
+
+    kind = "order.reject_change"
+    scope = ORDER_SIGN
+    returns = "OrderChange"
+    subject = "id"
+    id: OrderChangeId = Field(description="The change.")
+
+
+async def reject_order_change(work: Work, command: RejectOrderChange) -> OrderChange:  # noqa: ARG001
+    """The refused change."""
+    change: OrderChange = work.subject
+    _decide(work, change, "reject")
+    work.record(OrderChangeRejected.of(change))
+    return change
+
+
+class CancelOrder(Command):
+    """Call an order card off (取消订单). Once signed, only who may sign may do so (AD-051)."""
+
+    kind = "order.cancel"
+    scope = ORDER_WRITE
+    returns = "OrderCard"
+    subject = "id"
+    id: OrderId = Field(description="The order.")
+
+
+async def cancel_order(work: Work, command: CancelOrder) -> OrderCard:  # noqa: ARG001
+    """The cancelled order; a change that waits is refused with it."""
+    order: OrderCard = work.subject
+    state = moved(ORDER_LIFE, order.state, "cancel")
+    if order.state != OrderState.DRAFT and not work.actor.may(ORDER_SIGN, order.line):
+        raise Refused(CANCELLING_NEEDS_SIGNATURE("id"))
+    change = await work.session.scalar(pending_change(order.id))
+    if change is not None:
+        _decide(work, change, "reject")
+        work.record(OrderChangeRejected.of(change))
+    order.state = state
+    work.record(OrderCancelled.of(order))
+    return order
+
+
+async def _vehicle(work: Work, vehicle_id: UUID | None, path: str = "vehicleId") -> Vehicle | None:
+    if vehicle_id is None:
+        return None
+    vehicle = await work.get(Vehicle, vehicle_id, path)
+    if vehicle.line != work.acting_line:
+        raise Refused(errors.WRONG_LINE(path, line=vehicle.line, given=work.acting_line))
+    if vehicle.state == VehicleState.SOLD:
+        raise Refused(VEHICLE_SOLD(path, vin=vehicle.vin))
+    return vehicle
+
+
+async def _of(work: Work, change: OrderChange) -> OrderCard:
+    return await work.get(OrderCard, change.order_id, "id", lock=True)
+
+
+def _wrong_content(order: OrderCard) -> list[UserError]:
+    found = [] if order.model else [MODEL_MISSING("model")]
+    return found + ([DEPOSIT_TOO_HIGH("deposit")] if order.deposit > order.price else [])
+
+
+def _apply(order: OrderCard, content: OrderContent) -> None:
+    given = content.model_fields_set
+    for column in given & {"vehicle_id", "model"}:
+        setattr(order, column, getattr(content, column))
+    for column in given & {"price", "deposit"}:
+        setattr(order, column, fen(getattr(content, column)))
+
+
+def _decide(work: Work, change: OrderChange, move: str) -> None:
+    change.state = moved(ORDER_CHANGE_LIFE, change.state, move, rule="AD-051")
+    change.decided_by_id, change.decided_at = work.actor.user_id, work.now
+
+
+COMMANDS: dict[type[Command], Perform] = {
+    CreateOrder: create_order,
+    SignOrder: sign_order,
+    RegisterOrder: register_order,
+    ChangeOrder: change_order,
+    SignOrderChange: sign_order_change,
+    RejectOrderChange: reject_order_change,
+    CancelOrder: cancel_order,
+}
