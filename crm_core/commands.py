@@ -216,6 +216,20 @@ def invalid(message: Message, **params: Json) -> PydanticCustomError:
     return PydanticCustomError(message.code, "refused", context)  # type: ignore[arg-type]  # a code, not a literal
 
 
+def not_storable(value: object, path: str) -> list[UserError]:
+    """Texts no database keeps (the character NUL, half of a surrogate pair), with the path of each."""
+    if isinstance(value, str):
+        odd = "\0" in value or any("\ud800" <= c <= "\udfff" for c in value)
+        return [INVALID(path or None, problem="holds a character that is no text (含有非法字符)")] if odd else []
+    if isinstance(value, Mapping):
+        inner = [(str(key), one) for key, one in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [(str(position), one) for position, one in enumerate(value)]
+    else:
+        return []
+    return [e for key, one in inner for e in not_storable(one, f"{path}.{key}" if path else key)]
+
+
 def user_errors(error: ValidationError) -> tuple[UserError, ...]:
     """Every value error of an input as a refusal, with the path of the field as the client wrote it."""
     return tuple(_user_error(dict(e)) for e in error.errors())

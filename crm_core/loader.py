@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import Distribution, distributions
+from types import ModuleType
 from typing import Any
 
 import pluggy
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from crm_core import __version__, hookspecs
 from crm_core.commands import CommandSpec, validation_messages
 from crm_core.errors import KERNEL_MESSAGES, ConfigurationError
-from crm_core.graphql.build import Parts, SchemaClash, build
+from crm_core.graphql.build import Parts, SchemaClash, build, query_names
 from crm_core.graphql.fields import Field, Filter, ObjectType
 from crm_core.registry import MigrationLine, PluginState, Registry
 from crm_core.settings import Settings
 
 CORE_ROOMS = ("access", "audit", "outbox", "approvals", "customers", "contacts", "interactions", "imports")
 GROUP = "crm.plugins"
+RESERVED = frozenset({"core", *CORE_ROOMS})
+_PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class Quarantine(Exception):
@@ -96,6 +101,8 @@ class _Loader:
         self.manager.add_hookspecs(hookspecs)
         self.loaded: list[Answers] = []
         self.states: list[PluginState] = []
+        self.circles: dict[str, str] = {}
+        self.doors: dict[str, str] = {}
 
     def registry(self) -> Registry:
         for room in CORE_ROOMS:
@@ -105,28 +112,35 @@ class _Loader:
                 continue
             module = importlib.import_module(f"crm_core.{room}.hooks")
             self.loaded.append(self._ask("core", f"core.{room}", module))
-        build(_parts(self.loaded))
-        _composed(self.loaded, self.settings, ())
+        build(parts_of(_composed(self.loaded, self.settings, ())))
         for name in self._order():
             self._admit(name)
         self._refuse_unknown_tables()
         return _composed(self.loaded, self.settings, tuple(self.states))
 
     def _order(self) -> list[str]:
-        """Enabled plugins in the order of their requirements on one another."""
+        """Enabled plugins in the order of their requirements on one another; those in a circle break."""
         enabled = self.settings.plugins()
         by_distribution = {c.distribution: c.name for c in self.known.values()}
         graph: dict[str, set[str]] = {}
         for name in enabled:
-            wanted = [canonicalize_name(Requirement(r).name) for r in self._requires(name)]
+            wanted = {canonicalize_name(r.name) for r in self._requires(name)}
             graph[name] = {by_distribution[w] for w in wanted if w in by_distribution} & set(enabled)
-        try:
-            return list(TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).static_order())
-        except CycleError as error:
-            raise ConfigurationError(f"Plugins require one another in a circle: {error.args[1]}") from None
+        while True:
+            try:
+                return list(TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).static_order())
+            except CycleError as error:
+                circle = list(dict.fromkeys(error.args[1]))
+                for name in circle:
+                    self.circles[name] = f"requires itself in a circle: {' → '.join(error.args[1])}"
+                    graph[name] -= set(circle)
 
-    def _requires(self, name: str) -> tuple[str, ...]:
-        return self.known[name].requires if name in self.known else ()
+    def _requires(self, name: str) -> Iterable[Requirement]:
+        for text in self.known[name].requires if name in self.known else ():
+            try:
+                yield Requirement(text)
+            except InvalidRequirement:
+                self.circles.setdefault(name, f"requires {text}, which is not a requirement")
 
     def _admit(self, name: str) -> None:
         version = self.known[name].version if name in self.known else "-"
@@ -144,15 +158,18 @@ class _Loader:
         candidate = self.known.get(name)
         if candidate is None:
             raise Quarantine("not installed (未安装)")
+        if name in RESERVED or not _PLUGIN_NAME.fullmatch(name):
+            raise Quarantine(f"the name {name} is reserved or not lower-case letters, digits and _")
+        if name in self.circles:
+            raise Quarantine(self.circles[name])
         self._requirements(candidate)
         if name in self.broken:
             raise Quarantine(f"migration failed: {self.broken[name]}")
         try:
             module = candidate.load()
-        except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the core stands
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a plugin raises, the core stands
             raise Quarantine(f"import failed: {_said(error)}") from None
         answers = self._ask(name, name, module)
-        _own_names(answers)
         self._fits(answers)
         return answers
 
@@ -175,19 +192,44 @@ class _Loader:
         manager = self.manager
         try:
             manager.register(module, name)
-            _refuse_misspelt(manager, module)
-            for extra in self._call("crm_hookspecs", module) or ():
-                manager.add_hookspecs(extra)
+            self._refuse_misspelt(module)
             answers = Answers(owner)
-            for hook in manager.get_hookcallers(module) or ():
-                answers.given[hook.name] = self._call(hook.name, module)
-        except Exception as error:  # whatever a plugin raises, the core stands
+            asked = {hook.name for hook in manager.get_hookcallers(module) or ()}
+            if "crm_hookspecs" in asked:
+                answers.given["crm_hookspecs"] = tuple(self._call("crm_hookspecs", module) or ())
+                self._open_doors(owner, answers.given["crm_hookspecs"])
+            for hook in sorted(asked - {"crm_hookspecs"}):
+                answers.given[hook] = self._call(hook, module)
+        except (Exception, SystemExit) as error:  # whatever a plugin raises, the core stands
             if owner == "core":
                 raise
             if manager.has_plugin(name):
                 manager.unregister(name=name)
             raise Quarantine(_said(error)) from None
         return answers
+
+    def _open_doors(self, owner: str, specifications: Iterable[ModuleType]) -> None:
+        """Add a capability plugin's own hooks; a name that is already a hook stays what it is."""
+        for extra in specifications:
+            names = [name for name in dir(extra) if self.manager.parse_hookspec_opts(extra, name) is not None]
+            for name in names:
+                if hasattr(hookspecs, name) or name in self.doors:
+                    raise SchemaClash(f"hook {name} of {owner} is already declared by {self.doors.get(name, 'core')}")
+            self.manager.add_hookspecs(extra)
+            self.doors |= dict.fromkeys(names, owner)
+
+    def _refuse_misspelt(self, module: object) -> None:
+        """Every hook a module answers must exist, and every function that looks like an answer must be marked as one."""
+        for name in dir(module):
+            options = self.manager.parse_hookimpl_opts(module, name)
+            if options is None:
+                if name.startswith("crm_") and inspect.isfunction(getattr(module, name)):
+                    raise Quarantine(f"{name} is not marked with @hookimpl, so it would never be asked")
+                continue
+            hook = options.get("specname") or name
+            caller = getattr(self.manager.hook, hook, None)
+            if caller is None or not caller.has_spec():
+                raise Quarantine(f"no hook is called {hook}")
 
     def _call(self, hook: str, module: object) -> Any:
         others = [p for p in self.manager.get_plugins() if p is not module]
@@ -197,9 +239,11 @@ class _Loader:
     def _fits(self, answers: Answers) -> None:
         """Try the whole registry and schema with this plugin added."""
         try:
-            _composed([*self.loaded, answers], self.settings, ())
-            build(_parts([*self.loaded, answers]))
-        except ConfigurationError:
+            _own_names(answers)
+            composed = _composed([*self.loaded, answers], self.settings, ())
+            _refuse_unknown_kinds(answers, composed)
+            build(parts_of(composed))
+        except (ConfigurationError, Quarantine):
             raise
         except Exception as error:  # noqa: BLE001  # any misfit is the plugin's
             raise Quarantine(f"does not fit: {_said(error)}") from None
@@ -218,14 +262,6 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 
-def _refuse_misspelt(manager: pluggy.PluginManager, module: object) -> None:
-    for name in dir(module):
-        if manager.parse_hookimpl_opts(module, name) is not None and not hasattr(hookspecs, name):
-            caller = getattr(manager.hook, name, None)
-            if caller is None or not caller.has_spec():
-                raise Quarantine(f"no hook is called {name}")
-
-
 def _own_names(answers: Answers) -> None:
     """A plugin's tables and scopes begin with its own name."""
     for table in answers.list("crm_tables"):
@@ -234,6 +270,13 @@ def _own_names(answers: Answers) -> None:
     for scope in answers.list("crm_scopes"):
         if not scope.name.startswith(answers.owner + "."):
             raise Quarantine(f"scope {scope.name} must begin with {answers.owner}.")
+
+
+def _refuse_unknown_kinds(answers: Answers, composed: Registry) -> None:
+    """A check of a command nobody declares would never be asked: it must not vanish silently."""
+    for kind in answers.mapping("crm_checks"):
+        if kind not in composed.commands:
+            raise Quarantine(f"checks an unknown command {kind}")
 
 
 def _setting_names(answers: Answers) -> list[str]:
@@ -252,6 +295,7 @@ def _settings_name(owner: str, model: type[BaseModel]) -> str:
 def _composed(loaded: Sequence[Answers], settings: Settings, states: tuple[PluginState, ...]) -> Registry:
     types, type_owners = _types(loaded)
     queries = [(q, a.owner) for a in loaded for q in a.list("crm_queries")]
+    _unique("query", ((name, None, owner) for q, owner in queries for name in query_names(q)))
     models = {_settings_name(a.owner, m): m for a in loaded if (m := a.given.get("crm_settings"))}
     return Registry(
         commands=_unique("command", ((c.kind, CommandSpec(c, f, a.owner), a.owner) for a in loaded for c, f in a.mapping("crm_commands").items())),
@@ -272,6 +316,7 @@ def _composed(loaded: Sequence[Answers], settings: Settings, states: tuple[Plugi
         tables=_tables(loaded),
         settings={name: settings.room(name, model) for name, model in models.items()},
         setting_models=models,
+        doors=_doors(loaded),
         demos=tuple(d for a in loaded if (d := a.given.get("crm_demo"))),
         plugins=states,
         lines={code: tuple(line.plugins) for code, line in settings.lines.items()},
@@ -285,6 +330,16 @@ def _unique(what: str, entries: Iterable[tuple[str, Any, str]]) -> dict[str, Any
             raise SchemaClash(f"{what} {name} of {owner} is already declared by {found[name][1]}")
         found[name] = (value, owner)
     return {name: value for name, (value, _) in sorted(found.items())}
+
+
+def _doors(loaded: Sequence[Answers]) -> dict[str, tuple[tuple[str, Any], ...]]:
+    """Answers to the hooks that capability plugins opened, in the order of loading."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for answers in loaded:
+        for hook, answer in answers.given.items():
+            if not hasattr(hookspecs, hook):
+                found.setdefault(hook, []).append((answers.owner, answer))
+    return {hook: tuple(given) for hook, given in found.items()}
 
 
 def _messages(loaded: Sequence[Answers]) -> Iterable[tuple[str, Any, str]]:
@@ -305,17 +360,19 @@ def _types(loaded: Sequence[Answers]) -> tuple[dict[str, ObjectType], dict[str, 
                 )
             kinds[kind.name], owners[kind.name] = kind, answers.owner
             fields[kind.name] = [replace(f, owner=answers.owner) for f in kind.fields]
-            filters[kind.name] = list(kind.filters)
+            filters[kind.name] = [replace(f, owner=answers.owner) for f in kind.filters]
     for answers in loaded:
         for name, extra in answers.mapping("crm_fields").items():
             if name not in kinds:
                 raise SchemaClash(f"{answers.owner} adds fields to an unknown type {name}")
             for one in extra:
-                (fields if isinstance(one, Field) else filters)[name].append(
-                    replace(one, owner=answers.owner)
-                )
+                if isinstance(one, Field):
+                    fields[name].append(replace(one, owner=answers.owner, nullable=True))
+                else:
+                    filters[name].append(replace(one, owner=answers.owner))
+    _unique("id prefix", ((k.prefix, k, owners[n]) for n, k in kinds.items() if k.prefix))
     for name, found in fields.items():
-        _unique(f"field {name}.", ((f.name, f, f.owner) for f in found))
+        _unique("field", ((f"{name}.{f.name}", f, f.owner) for f in found))
     return {
         n: replace(k, fields=tuple(fields[n]), filters=tuple(filters[n])) for n, k in kinds.items()
     }, owners
@@ -354,22 +411,11 @@ def _tables(loaded: Sequence[Answers]) -> dict[str, tuple[Any, ...]]:
     return {owner: tuple(tables) for owner, tables in found.items()}
 
 
-def _parts(loaded: Sequence[Answers]) -> Parts:
-    types, owners = _types(loaded)
-    queries = [
-        replace(q, owner=a.owner) if isinstance(q, Field) else q
-        for a in loaded
-        for q in a.list("crm_queries")
-    ]
-    commands = {
-        c.kind: CommandSpec(c, f, a.owner) for a in loaded for c, f in a.mapping("crm_commands").items()
-    }
-    return Parts(types, tuple(queries), commands, owners)
-
-
 def parts_of(registry: Registry) -> Parts:
     """What the schema of a registry is made of."""
-    return Parts(registry.types, registry.queries, registry.commands, registry.type_owners)
+    return Parts(
+        registry.types, registry.queries, registry.commands, registry.type_owners, registry.query_owners
+    )
 
 
 __all__ = ["CORE_ROOMS", "Candidate", "Quarantine", "installed", "load", "parts_of"]

@@ -86,7 +86,10 @@ class PluginState:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything the rooms and plugins answered; no behaviour beyond look-ups."""
+    """Everything the rooms and plugins answered; no behaviour beyond look-ups.
+
+    `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
+    """
 
     commands: Mapping[str, CommandSpec]
     types: Mapping[str, ObjectType]
@@ -107,6 +110,7 @@ class Registry:
     settings: Mapping[str, BaseModel]
     setting_models: Mapping[str, type[BaseModel]]
     demos: tuple[Demo, ...]
+    doors: Mapping[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
     plugins: tuple[PluginState, ...] = ()
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -23,8 +25,8 @@ class LineSettings(BaseModel):
     name: str = ""
     plugins: list[str] = []
     time_zone: str = "Asia/Shanghai"
-    days_off: list[str] = Field([], description="Further days off of this line, ISO dates (休息日).")
-    work_days: list[str] = Field([], description="Days off that this line works, ISO dates (调休上班日).")
+    days_off: list[date] = Field([], description="Further days off of this line, ISO dates (休息日).")
+    work_days: list[date] = Field([], description="Days off that this line works, ISO dates (调休上班日).")
 
 
 class Limits(BaseModel):
@@ -112,15 +114,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """
     named = environ.get("CRM_CONFIG")
     file = path or (Path(named) if named else Path("crm.toml"))
-    values = _merged(
-        _from_file(file, required=path is not None or named is not None), _from_environment(environ)
-    )
+    variables = _from_environment(environ)
+    values = _merged(_from_file(file, required=path is not None or named is not None), variables)
     known = set(Settings.model_fields) - {"rooms"}
     rooms = {k: v for k, v in values.items() if k not in known and isinstance(v, dict)}
+    own = {k: v for k, v in values.items() if k not in rooms}
+    unknown = sorted(own.keys() - known)
+    if unknown:
+        raise ConfigurationError("\n".join(_line(k, "extra_forbidden", "", variables) for k in unknown))
     try:
-        return Settings(**{k: v for k, v in values.items() if k not in rooms}, rooms=rooms)
+        return Settings(**own, rooms=rooms)
     except ValidationError as error:
-        raise ConfigurationError(_explained(error)) from None
+        raise ConfigurationError(_explained(error, variables=variables)) from None
 
 
 def _from_file(file: Path, *, required: bool) -> dict[str, Any]:
@@ -131,7 +136,9 @@ def _from_file(file: Path, *, required: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: not readable as TOML: {error}") from None
+        raise ConfigurationError(f"{file}: not readable as TOML: {error} (配置文件格式错误)") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror} (无法读取配置文件)") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -143,8 +150,20 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         here = values
         for table in tables:
             here = here.setdefault(table, {})
-        here[key] = text
+            if not isinstance(here, dict):
+                raise ConfigurationError(f"{name}: {table} is one value already, not a table (与同名单值冲突)")
+        here[key] = _value(name, text)
     return values
+
+
+def _value(name: str, text: str) -> Any:
+    """A variable's value; lists and tables are written as JSON, e.g. `CRM_LINES__EAST__PLUGINS=["auto_dealer"]`."""
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: begins like a list or table but is not JSON: {error}") from None
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -156,14 +175,21 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _explained(error: ValidationError, prefix: str = "") -> str:
+def _explained(error: ValidationError, prefix: str = "", variables: Mapping[str, Any] | None = None) -> str:
     lines = [
-        _line(prefix + ".".join(str(part) for part in e["loc"]), e["type"], e["msg"]) for e in error.errors()
+        _line(prefix + ".".join(str(part) for part in e["loc"]), e["type"], e["msg"], variables or {})
+        for e in error.errors(include_input=False)
     ]
     return "\n".join(lines)
 
 
-def _line(key: str, kind: str, message: str) -> str:
+def _line(key: str, kind: str, message: str, variables: Mapping[str, Any]) -> str:
+    """One sentence about a wrong key, named as the deployer wrote it: in the file, or as a variable."""
+    here: Any = variables
+    for part in key.split("."):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    if here is not None:
+        key = "CRM_" + key.replace(".", "__").upper()
     if kind == "extra_forbidden":
         return (
             f"Unknown setting {key} (未知的配置项); see docs/reference/settings.md for the names that exist."

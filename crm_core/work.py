@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -10,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -23,9 +26,19 @@ from crm_core import errors, ids
 from crm_core.actors import Actor
 from crm_core.audit.changes import Changes, masked
 from crm_core.audit.models import AuditEntry, IdempotencyKey
-from crm_core.commands import Change, Command, CommandSpec, Options, Outcome, digest, user_errors
+from crm_core.commands import (
+    Change,
+    Command,
+    CommandSpec,
+    Options,
+    Outcome,
+    digest,
+    not_storable,
+    user_errors,
+)
 from crm_core.db.base import Aggregate, Base
 from crm_core.db.session import Database
+from crm_core.deadlines import WorkCalendar
 from crm_core.errors import Fault, Json, Refused, UserError
 from crm_core.graphql.access import Access
 from crm_core.graphql.context import Fetch
@@ -37,6 +50,7 @@ from crm_core.settings import Settings
 
 RecordT = TypeVar("RecordT", bound=Base)
 REMEMBERED = timedelta(hours=24)
+MOST_REASON = 2000
 LONGEST_KEY = 200
 
 
@@ -55,9 +69,18 @@ class Services:
         """Folder of the local file store."""
         return self.settings.store
 
+    def calendar(self, line: str) -> WorkCalendar:
+        """The working calendar of a business line (工作日历): official days, then the line's own."""
+        own = self.settings.lines[line]
+        return WorkCalendar(frozenset(own.days_off), frozenset(own.work_days), zone=ZoneInfo(own.time_zone))
+
     def access(self, actor: Actor) -> Access:
         """The actor's view of the data, now."""
-        return Access(actor, self.database.dialect, self.clock(), self.registry.timeline)
+        registry, lines = self.registry, set(actor.lines)
+        hidden = frozenset(
+            p.name for p in registry.plugins if not actor.is_system and lines.isdisjoint(registry.lines_of(p.name))
+        )
+        return Access(actor, self.database.dialect, self.clock(), registry.timeline, hidden)
 
 
 class Work:
@@ -123,7 +146,7 @@ class Work:
         found = await self.find(model, key, lock=lock)
         if found is None:
             kind = self.registry.type_of(model)
-            raise Refused(errors.NOT_FOUND(path, type=kind.name, id=ids.show(kind.prefix or "x", key)))
+            raise Refused(errors.NOT_FOUND(path, type=kind.name, id=ids.show(kind.prefix or "xx", key)))
         return found
 
     async def find(
@@ -186,6 +209,9 @@ async def perform(
     if spec is None:
         raise Fault("UNKNOWN_COMMAND", f"No command {kind}")
     result_type = spec.command.result_type()
+    unstorable = (*not_storable(body, ""), *_odd_options(options))
+    if unstorable:
+        return Outcome(result_type, errors=unstorable), None
     try:
         command = body if isinstance(body, Command) else spec.command.model_validate(dict(body))
     except ValidationError as error:
@@ -197,6 +223,28 @@ async def perform(
             return await _performed(Work(services, session, actor, options), spec, command), None
     except Refused as refused:
         return Outcome(result_type, errors=refused.errors), None
+
+
+async def perform_within(
+    services: Services, session: AsyncSession, actor: Actor, command: Command, options: Options
+) -> Outcome:
+    """Perform one of several commands in a transaction of the caller's, with everything `perform` asks and leaves.
+
+    Raises `Refused`; what was written by then is the caller's to undo.
+    """
+    work = Work(services, session, actor, options)
+    try:
+        return await _performed(work, services.registry.commands[command.kind], command)
+    finally:
+        work.changes.close()
+
+
+def _odd_options(options: Options) -> list[UserError]:
+    """What accompanies a command must be storable too; its reason has at most 2,000 characters."""
+    found = not_storable({"reason": options.reason, "idempotencyKey": options.idempotency_key}, "")
+    if options.reason is not None and len(options.reason) > MOST_REASON:
+        found.append(errors.INVALID("reason", problem=f"at most {MOST_REASON} characters (最多 {MOST_REASON} 个字符)"))
+    return found
 
 
 class _Undo(Exception):
@@ -224,8 +272,11 @@ async def _dry_run(
         await stack.aclose()
         return outcome, None
 
+    turn = asyncio.Lock()
+
     async def fetch(statement: Any) -> Any:
-        return (await session.execute(statement)).all()
+        async with turn:  # one connection takes one statement at a time
+            return (await session.execute(statement)).all()
 
     return outcome, fetch
 
@@ -274,10 +325,10 @@ async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome
 
 async def rehearse(work: Work, command: Command, spec: CommandSpec) -> list[Change]:
     """What a prepared command would change: performed in a savepoint that is undone; refuses what performing would."""
-    trial = Work(work.services, work.session, work.actor, work.options)
-    trial.line, trial.subject = work.line, work.subject
     await work.flush()
     work.changes.pause()
+    trial = Work(work.services, work.session, work.actor, work.options)
+    trial.line, trial.subject = work.line, work.subject
     try:
         async with work.session.begin_nested() as savepoint:
             await spec.perform(trial, command)
@@ -300,10 +351,10 @@ async def perform_held(
     entry and events; the signer's work does not count its changes as its own.
     """
     spec = work.registry.commands[command.kind]
-    inner = Work(work.services, work.session, actor, options)
-    inner.now, inner.approval, inner.signer = work.now, approval, signer
     await work.flush()
     work.changes.pause()
+    inner = Work(work.services, work.session, actor, options)
+    inner.now, inner.approval, inner.signer = work.now, approval, signer
     try:
         async with work.session.begin_nested():
             await _prepared(inner, command, spec)
@@ -358,7 +409,8 @@ async def _subject(work: Work, command: Command) -> Any:
     kind = work.registry.types[command.subject_type or command.result_type()]
     found = await work.find(kind.model, key, scope=command.scope, lock=True)
     if found is None:
-        raise Refused(errors.NOT_FOUND(command.subject, type=kind.name, id=ids.show(kind.prefix or "x", key)))
+        shown = ids.show(kind.prefix or "xx", key)
+        raise Refused(errors.NOT_FOUND(to_camel(command.subject), type=kind.name, id=shown))
     return found
 
 

@@ -17,7 +17,7 @@ from crm_core.access.models import (
     UsageReview,
     User,
 )
-from crm_core.access.queries import colleagues, lines_joined, of_own_lines, own_or_administered
+from crm_core.access.queries import colleagues, grants_of_own_lines, lines_joined, of_own_lines, own_or_administered
 from crm_core.actors import Reach
 from crm_core.graphql import Id, ObjectType, field, listing, query_connection, query_one, relation
 from crm_core.graphql.access import whole_lines
@@ -172,7 +172,7 @@ GRANT = ObjectType(
     model=RoleGrant,
     prefix="gra",
     description="A role held by a user in a line, or in all lines.",
-    rule=lambda _t, _a, _s: true(),
+    rule=grants_of_own_lines,
     scope="user.read",
     fields=(
         *_common("gra"),

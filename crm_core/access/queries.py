@@ -189,6 +189,13 @@ def own_or_administered(t: Any, access: Access, scope: str) -> ColumnElement[boo
     )
 
 
+def grants_of_own_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Role grants in the lines where the actor holds the scope, and those for all lines."""
+    if access.everything(scope):
+        return true()
+    return or_(t.c.line.is_(None), t.c.line.in_(access.lines(scope)))
+
+
 def role_by_name(name: str) -> Select[Role]:
     """The role of this name."""
     return select(Role).where(Role.name == name)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 
-class Status(StrEnum):
+class ApprovalState(StrEnum):
     """State of an approval (审批状态); it waits for somebody only while PENDING."""
 
     PENDING = "PENDING"
@@ -22,14 +22,14 @@ class Status(StrEnum):
     STALE = "STALE"
 
 
-class Rule(StrEnum):
+class ApprovalRule(StrEnum):
     """How many must sign: ALL of them (会签) or ANY one of them (或签)."""
 
     ALL = "ALL"
     ANY = "ANY"
 
 
-class TaskState(StrEnum):
+class ApprovalTaskState(StrEnum):
     """State of one asked-for signature (审批任务): its stage has not begun, it can be given, was given, or lapsed."""
 
     WAITING = "WAITING"
@@ -38,14 +38,14 @@ class TaskState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-class Answer(StrEnum):
+class ApprovalAnswer(StrEnum):
     """What a signer said (审批意见)."""
 
     APPROVE = "APPROVE"
     REJECT = "REJECT"
 
 
-class Illegal(Exception):  # noqa: N818  # a refusal of the business, not a fault of the program
+class Illegal(Exception):  # a refusal of the business, not a fault of the program
     """The state does not allow this verb to this person; `code` says why."""
 
     def __init__(self, code: str) -> None:
@@ -61,28 +61,28 @@ class Task:
     id: UUID
     role: str | None = None
     user: UUID | None = None
-    state: TaskState = TaskState.WAITING
+    state: ApprovalTaskState = ApprovalTaskState.WAITING
     signer: UUID | None = None
-    answer: Answer | None = None
+    answer: ApprovalAnswer | None = None
     comment: str = ""
     at: datetime | None = None
 
     def may(self, actor: UUID, roles: Iterable[str]) -> bool:
         """Whether this person, holding these roles, is the one asked."""
-        return self.user == actor if self.user is not None else self.role in roles
+        return self.user == actor if self.user is not None else self.role in set(roles)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A place for signatures in a stage; one task, or one per person where each of several must sign."""
 
-    rule: Rule
+    rule: ApprovalRule
     tasks: tuple[Task, ...]
 
     @property
     def satisfied(self) -> bool:
         """Whether enough of its tasks are approved."""
-        return _enough(self.rule, (task.answer is Answer.APPROVE for task in self.tasks))
+        return _enough(self.rule, (task.answer is ApprovalAnswer.APPROVE for task in self.tasks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Stage:
     """Slots that sign at the same time."""
 
     name: str
-    rule: Rule
+    rule: ApprovalRule
     slots: tuple[Slot, ...]
 
     @property
@@ -104,8 +104,8 @@ class Stage:
         return tuple(task for slot in self.slots for task in slot.tasks)
 
 
-def _enough(rule: Rule, found: Iterable[bool]) -> bool:
-    return all(found) if rule is Rule.ALL else any(found)
+def _enough(rule: ApprovalRule, found: Iterable[bool]) -> bool:
+    return all(found) if rule is ApprovalRule.ALL else any(found)
 
 
 # -- verbs
@@ -141,7 +141,7 @@ class Withdraw:
 class Settle:
     """What became of performing the approved change: APPROVED (performed), CONFLICT, NEEDS_ADOPTION or STALE."""
 
-    outcome: Status
+    outcome: ApprovalState
     name: Literal["settle"] = "settle"
 
 
@@ -164,7 +164,7 @@ class State:
     requester: UUID
     stages: tuple[Stage, ...]
     self_approval: bool = False
-    status: Status = Status.PENDING
+    status: ApprovalState = ApprovalState.PENDING
     stage: int = 0
     performed: bool = False
     log: tuple[Entry, ...] = ()
@@ -189,7 +189,7 @@ class TaskMoved:
 class Finished:
     """The request waits for nobody any more."""
 
-    status: Status
+    status: ApprovalState
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +236,11 @@ def replay(state: State) -> State:
 def signable(state: State, actor: UUID, roles: Iterable[str]) -> tuple[Task, ...]:
     """The open tasks that this person may sign now."""
     held = frozenset(roles)
-    if state.status is not Status.PENDING or (actor == state.requester and not state.self_approval):
+    if state.status is not ApprovalState.PENDING or (actor == state.requester and not state.self_approval):
         return ()
-    return tuple(t for t in state.stages[state.stage].tasks if t.state is TaskState.OPEN and t.may(actor, held))
+    return tuple(
+        t for t in state.stages[state.stage].tasks if t.state is ApprovalTaskState.OPEN and t.may(actor, held)
+    )
 
 
 def _answerable(stage: Stage, state: State) -> bool:
@@ -254,7 +256,9 @@ def _blank(task: Task) -> Task:
 
 def _approve(state: State, verb: Approve, actor: UUID, now: datetime) -> tuple[State, Effects]:
     mine = _mine(state, actor, verb.roles)
-    signed, effects = _changed(state, lambda t: t in mine, lambda t: _signed(t, Answer.APPROVE, verb.comment, actor, now))
+    signed, effects = _changed(
+        state, lambda t: t in mine, lambda t: _signed(t, ApprovalAnswer.APPROVE, verb.comment, actor, now)
+    )
     lapsed, more = _changed(signed, lambda t: _spare(signed, t), _cancelled)
     if not lapsed.stages[lapsed.stage].satisfied:
         return lapsed, (*effects, *more)
@@ -266,27 +270,34 @@ def _approve(state: State, verb: Approve, actor: UUID, now: datetime) -> tuple[S
 def _onward(state: State) -> tuple[State, Effects]:
     if state.stage + 1 < len(state.stages):
         return _opened(state, state.stage + 1)
-    return replace(state, status=Status.APPROVED), (Finished(Status.APPROVED), Perform())
+    return replace(state, status=ApprovalState.APPROVED), (Finished(ApprovalState.APPROVED), Perform())
 
 
 def _reject(state: State, verb: Reject, actor: UUID, now: datetime) -> tuple[State, Effects]:
     mine = _mine(state, actor, verb.roles)
-    signed, effects = _changed(state, lambda t: t in mine, lambda t: _signed(t, Answer.REJECT, verb.comment, actor, now))
-    return _ended(signed, Status.REJECTED, effects)
+    signed, effects = _changed(
+        state, lambda t: t in mine, lambda t: _signed(t, ApprovalAnswer.REJECT, verb.comment, actor, now)
+    )
+    return _ended(signed, ApprovalState.REJECTED, effects)
 
 
 def _withdraw(state: State, _verb: Withdraw, actor: UUID, _now: datetime) -> tuple[State, Effects]:
     _refuse_finished(state)
     if actor != state.requester:
         raise Illegal("APPROVAL_NOT_REQUESTER")
-    return _ended(state, Status.WITHDRAWN, ())
+    return _ended(state, ApprovalState.WITHDRAWN, ())
 
 
 def _settle(state: State, verb: Settle, _actor: UUID, _now: datetime) -> tuple[State, Effects]:
-    allowed = (Status.APPROVED, Status.CONFLICT, Status.NEEDS_ADOPTION, Status.STALE)
-    if state.status is not Status.APPROVED or state.performed or verb.outcome not in allowed:
+    allowed = (
+        ApprovalState.APPROVED,
+        ApprovalState.CONFLICT,
+        ApprovalState.NEEDS_ADOPTION,
+        ApprovalState.STALE,
+    )
+    if state.status is not ApprovalState.APPROVED or state.performed or verb.outcome not in allowed:
         raise Illegal("APPROVAL_FINISHED")
-    done = verb.outcome is Status.APPROVED
+    done = verb.outcome is ApprovalState.APPROVED
     return replace(state, status=verb.outcome, performed=done), () if done else (Finished(verb.outcome),)
 
 
@@ -299,7 +310,7 @@ _VERBS: dict[type[Any], Callable[[State, Any, UUID, datetime], tuple[State, Effe
 
 
 def _refuse_finished(state: State) -> None:
-    if state.status is not Status.PENDING:
+    if state.status is not ApprovalState.PENDING:
         raise Illegal("APPROVAL_FINISHED")
 
 
@@ -314,36 +325,42 @@ def _mine(state: State, actor: UUID, roles: Iterable[str]) -> tuple[Task, ...]:
     return mine
 
 
-def _signed(task: Task, answer: Answer, comment: str, actor: UUID, now: datetime) -> Task:
-    return replace(task, state=TaskState.DONE, signer=actor, answer=answer, comment=comment, at=now)
+def _signed(task: Task, answer: ApprovalAnswer, comment: str, actor: UUID, now: datetime) -> Task:
+    return replace(task, state=ApprovalTaskState.DONE, signer=actor, answer=answer, comment=comment, at=now)
 
 
 def _cancelled(task: Task) -> Task:
-    return replace(task, state=TaskState.CANCELLED)
+    return replace(task, state=ApprovalTaskState.CANCELLED)
 
 
 def _is_open(state: State, task: Task) -> bool:
-    return task.state is TaskState.OPEN and task in state.stages[state.stage].tasks
+    return task.state is ApprovalTaskState.OPEN and task in state.stages[state.stage].tasks
 
 
 def _spare(state: State, task: Task) -> bool:
     """An open task of a slot that is satisfied without it."""
     slots = state.stages[state.stage].slots
-    return task.state is TaskState.OPEN and any(slot.satisfied and task in slot.tasks for slot in slots)
+    return task.state is ApprovalTaskState.OPEN and any(
+        slot.satisfied and task in slot.tasks for slot in slots
+    )
 
 
 def _opened(state: State, stage: int) -> tuple[State, Effects]:
     opened = state.stages[stage].tasks
-    return _changed(replace(state, stage=stage), lambda t: t in opened, lambda t: replace(t, state=TaskState.OPEN))
+    return _changed(
+        replace(state, stage=stage), lambda t: t in opened, lambda t: replace(t, state=ApprovalTaskState.OPEN)
+    )
 
 
-def _ended(state: State, status: Status, effects: Effects) -> tuple[State, Effects]:
-    living = (TaskState.OPEN, TaskState.WAITING)
+def _ended(state: State, status: ApprovalState, effects: Effects) -> tuple[State, Effects]:
+    living = (ApprovalTaskState.OPEN, ApprovalTaskState.WAITING)
     closed, more = _changed(state, lambda t: t.state in living, _cancelled)
     return replace(closed, status=status), (*effects, *more, Finished(status))
 
 
-def _changed(state: State, which: Callable[[Task], bool], change: Callable[[Task], Task]) -> tuple[State, Effects]:
+def _changed(
+    state: State, which: Callable[[Task], bool], change: Callable[[Task], Task]
+) -> tuple[State, Effects]:
     """The state with some tasks changed, and one effect for each."""
     moved: list[Effect] = []
 

@@ -15,7 +15,8 @@ from crm_core.access.models import Role, RoleScope
 from crm_core.access.queries import EVERYTHING
 from crm_core.approvals import held
 from crm_core.approvals.chain import (
-    Answer,
+    ApprovalAnswer,
+    ApprovalState,
     Approve,
     Effects,
     Finished,
@@ -24,7 +25,6 @@ from crm_core.approvals.chain import (
     Reject,
     Settle,
     State,
-    Status,
     Verb,
     Withdraw,
     apply,
@@ -34,7 +34,8 @@ from crm_core.approvals.models import Approval, ApprovalPolicy, ApprovalTask
 from crm_core.approvals.performing import performed
 from crm_core.approvals.policy import STAGES, ApprovalCondition, ApprovalStage, problems
 from crm_core.approvals.queries import SIGN, is_enabled, last_edition, roles_held
-from crm_core.commands import Command, omitted, Ref
+from crm_core.commands import Command, Ref, omitted
+from crm_core.commands import Perform as Performing
 from crm_core.errors import Message, Refused, UserError
 from crm_core.work import Work
 
@@ -52,7 +53,9 @@ FINISHED = Message(
 NOT_YOURS = Message(
     "APPROVAL_NOT_YOURS", "Your signature is not asked for here now.", "当前环节不需要您的签署。"
 )
-SELF = Message("APPROVAL_SELF", "You asked for this change; somebody else must sign it.", "不能审批自己提交的申请。")
+SELF = Message(
+    "APPROVAL_SELF", "You asked for this change; somebody else must sign it.", "不能审批自己提交的申请。"
+)
 NOT_REQUESTER = Message(
     "APPROVAL_NOT_REQUESTER", "Only who asked for the change may withdraw it.", "只有申请人可以撤回。"
 )
@@ -65,7 +68,9 @@ BAD_SLOT = Message(
     "APPROVAL_SLOT", "Name either a role or a user, not both.", "请填写角色或指定人员其中之一。"
 )
 UNKNOWN_KIND = Message(
-    "POLICY_UNKNOWN_COMMAND", "There is no command {kind} that acts in a line.", "没有可用于业务线的命令 {kind}。"
+    "POLICY_UNKNOWN_COMMAND",
+    "There is no command {kind} that acts in a line.",
+    "没有可用于业务线的命令 {kind}。",
 )
 KIND_FIXED = Message(
     "POLICY_COMMAND_FIXED",
@@ -171,7 +176,7 @@ async def _act(work: Work, approval: Approval, verb: Verb) -> Effects:
 
 def _decided(work: Work, approval: Approval, comment: str) -> Approval:
     """The approval with its one event; what was sealed is forgotten once nobody needs it any more."""
-    if approval.state == Status.PENDING:
+    if approval.state == ApprovalState.PENDING:
         work.record(ApprovalSigned.of(approval, command=approval.kind))
         return approval
     approval.comment = comment
@@ -200,7 +205,7 @@ async def _move_tasks(work: Work, approval: Approval, state: State) -> None:
     for task in state.tasks:
         row = known[task.id]
         row.state, row.signer_id, row.comment, row.at = task.state.value, task.signer, task.comment, task.at
-        row.answer = Answer(task.answer).value if task.answer else None
+        row.answer = ApprovalAnswer(task.answer).value if task.answer else None
 
 
 # -- policies
@@ -216,12 +221,18 @@ class SetApprovalPolicy(Command):
     scope = "approval.policy"
     returns = "ApprovalPolicy"
     name: Name = Field(description="Its name, unique in the line (名称).")
-    command: str = omitted(max_length=80, description="Kind of the commands it holds, e.g. customer.create (命令).")
+    command: str = omitted(
+        max_length=80, description="Kind of the commands it holds, e.g. customer.create (命令)."
+    )
     title: str = omitted(max_length=200, description="Title for people (标题).")
     enabled: bool = omitted(description="Whether it is in force (启用).")
-    priority: int = omitted(ge=0, le=10_000, description="Of several that apply the lowest number counts (优先级).")
+    priority: int = omitted(
+        ge=0, le=10_000, description="Of several that apply the lowest number counts (优先级)."
+    )
     self_approval: bool = omitted(description="Whether who asks may also sign (允许自批).")
-    stages: list[ApprovalStage] = omitted(min_length=1, max_length=20, description="Who signs, in order (审批环节).")
+    stages: list[ApprovalStage] = omitted(
+        min_length=1, max_length=20, description="Who signs, in order (审批环节)."
+    )
     condition: ApprovalCondition = omitted(description="Only commands that meet it; none: all (触发条件).")
     valid_from: datetime = omitted(description="From when on; default: now (生效时间).")
 
@@ -235,7 +246,9 @@ async def set_policy(work: Work, command: SetApprovalPolicy) -> ApprovalPolicy:
     errors.raise_if([*_kind_troubles(work, policy, known), *await _signer_troubles(work, policy)])
     errors.raise_if(_condition_troubles(work, policy))
     work.add(policy)
-    work.record(ApprovalPolicySet.of(policy, name=policy.name, edition=policy.edition, enabled=policy.enabled))
+    work.record(
+        ApprovalPolicySet.of(policy, name=policy.name, edition=policy.edition, enabled=policy.enabled)
+    )
     return policy
 
 
@@ -243,7 +256,14 @@ def _edition(work: Work, command: SetApprovalPolicy, known: ApprovalPolicy | Non
     given = command.model_dump(mode="json", exclude_unset=True, by_alias=False)
     given["command_kind"] = given.pop("command", None) or (known.command_kind if known else "")
     given["valid_from"] = command.valid_from if "valid_from" in given else work.now
-    kept = {c: getattr(known, c) for c in ("title", "enabled", "priority", "self_approval", "stages", "condition")} if known else {}
+    kept = (
+        {
+            c: getattr(known, c)
+            for c in ("title", "enabled", "priority", "self_approval", "stages", "condition")
+        }
+        if known
+        else {}
+    )
     fresh = {"title": command.name, "enabled": True, "priority": 100, "self_approval": False, "condition": {}}
     edition = known.edition + 1 if known else 1
     return ApprovalPolicy(**{**fresh, **kept, **given, "line": work.acting_line, "edition": edition})
@@ -251,7 +271,12 @@ def _edition(work: Work, command: SetApprovalPolicy, known: ApprovalPolicy | Non
 
 def _kind_troubles(work: Work, policy: ApprovalPolicy, known: ApprovalPolicy | None) -> Iterable[UserError]:
     spec = work.registry.commands.get(policy.command_kind)
-    if spec is None or not spec.command.on_line or spec.kind in UNGATED or policy.line not in work.registry.lines_of(spec.owner):
+    if (
+        spec is None
+        or not spec.command.on_line
+        or spec.kind in UNGATED
+        or policy.line not in work.registry.lines_of(spec.owner)
+    ):
         yield UNKNOWN_KIND("command", kind=policy.command_kind)
     if known is not None and known.command_kind != policy.command_kind:
         yield KIND_FIXED("command", name=policy.name, kind=known.command_kind)
@@ -273,7 +298,9 @@ async def _role_troubles(work: Work, name: str, path: str) -> list[UserError]:
     role = await work.session.scalar(select(Role.id).where(Role.name == name))
     if role is None:
         return [UNKNOWN_ROLE(path, role=name)]
-    scopes = set((await work.session.execute(select(RoleScope.scope).where(RoleScope.role_id == role))).scalars())
+    scopes = set(
+        (await work.session.execute(select(RoleScope.scope).where(RoleScope.role_id == role))).scalars()
+    )
     return [] if scopes & {SIGN, EVERYTHING} else [CANNOT_SIGN(path, role=name, scope=SIGN)]
 
 
@@ -283,7 +310,7 @@ def _condition_troubles(work: Work, policy: ApprovalPolicy) -> Iterable[UserErro
         yield BAD_CONDITION(f"condition.{path}", problem=problem)
 
 
-COMMANDS = {
+COMMANDS: dict[type[Command], Performing] = {
     ApproveApproval: approve,
     RejectApproval: reject,
     WithdrawApproval: withdraw,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from crm_core import ids
 from crm_core.approvals import held
-from crm_core.approvals.chain import Effects, Illegal, Rule, Slot, Stage, State, Task, start
+from crm_core.approvals.chain import ApprovalRule, Effects, Illegal, Slot, Stage, State, Task, start
 from crm_core.approvals.commands import NO_SIGNER, STATE, UNGATED, show_tasks
 from crm_core.approvals.events import ApprovalRequested
 from crm_core.approvals.models import Approval, ApprovalPolicy
@@ -91,7 +91,9 @@ async def _slot(work: Work, slot: ApprovalSlot, requester: UUID, policy: Approva
         asked = await is_enabled(work.session, slot.user_id)
         return Slot(slot.rule, (Task(ids.uuid7(), user=slot.user_id),) if asked else ())
     role = str(slot.role)
-    able = [u for u in await holders(work.session, role, policy.line) if policy.self_approval or u != requester]
-    if slot.rule is Rule.ALL:
+    able = [
+        u for u in await holders(work.session, role, policy.line) if policy.self_approval or u != requester
+    ]
+    if slot.rule is ApprovalRule.ALL:
         return Slot(slot.rule, tuple(Task(ids.uuid7(), role=role, user=user) for user in able))
     return Slot(slot.rule, (Task(ids.uuid7(), role=role),) if able else ())

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, not_, select
 
-from crm_core.approvals.chain import Answer, Status, TaskState
+from crm_core.approvals.chain import ApprovalAnswer, ApprovalState, ApprovalTaskState
 from crm_core.approvals.models import Approval, ApprovalPolicy, ApprovalTask
 from crm_core.approvals.queries import READ, concerned, of_lines, waits_for_me
 from crm_core.errors import UserError, worded
@@ -75,23 +75,66 @@ APPROVAL = ObjectType(
     order=lambda t: [t.c.id.desc()],
     fields=(
         field("id", Id("apr"), "Id.", nullable=False, filter=True),
-        field("createdAt", datetime, "When it was asked for (申请时间).", nullable=False, filter=True, sort=True),
+        field(
+            "createdAt", datetime, "When it was asked for (申请时间).", nullable=False, filter=True, sort=True
+        ),
         field("updatedAt", datetime, "When it was last changed.", nullable=False),
         field("decidedAt", datetime, "When it was decided (办结时间).", filter=True),
         field("version", int, "Counts changes; give it as expectedVersion.", nullable=False),
         field("kind", str, "Kind of the command, e.g. customer.update (命令).", nullable=False, filter=True),
         field("line", str, "Business line (业务线).", nullable=False, filter=True),
-        field("state", Status, "State (状态).", nullable=False, filter=True),
-        relation("requester", "User", "Who asked for it (申请人).", on=lambda a, u, _x: u.c.id == a.c.requester_id),
+        field("state", ApprovalState, "State (状态).", nullable=False, filter=True),
+        relation(
+            "requester", "User", "Who asked for it (申请人).", on=lambda a, u, _x: u.c.id == a.c.requester_id
+        ),
         field("requesterId", Id("usr"), "Id of who asked for it.", nullable=False, filter=True),
-        field("reason", str, "Why, as the requester gave it (申请原因).", sql=lambda t, _a: t.c.options["reason"].as_string()),
+        field(
+            "reason",
+            str,
+            "Why, as the requester gave it (申请原因).",
+            sql=lambda t, _a: t.c.options["reason"].as_string(),
+        ),
         field("subjectType", str, "Type of the record it is about.", nullable=False, filter=True),
-        field("subject", str, "Id of the record it is about; null for a new record until it is made.", sql=lambda t, _a: t.c.subject_ref),
-        batch("diff", dict, "List of what would change: table, recordId, field, before, after (变更明细).", _diffs, needs=("id", "diff")),
-        batch("conflicts", dict, "List of what stood in the way: table, recordId, field, base, theirs, mine.", _conflicts, needs=("id", "conflicts")),
-        batch("reasons", dict, "Why it could not be performed: list of code, message, field, rule.", _reasons, needs=("id", "reasons")),
-        field("results", list[str], "Ids of the records it made or changed.", nullable=False, sql=lambda t, _a: t.c.result_refs),
-        relation("policy", "ApprovalPolicy", "The policy that held it, in the edition of that time (审批规则).", on=lambda a, p, _x: p.c.id == a.c.policy_id),
+        field(
+            "subject",
+            str,
+            "Id of the record it is about; null for a new record until it is made.",
+            sql=lambda t, _a: t.c.subject_ref,
+        ),
+        batch(
+            "diff",
+            dict,
+            "List of what would change: table, recordId, field, before, after (变更明细).",
+            _diffs,
+            needs=("id", "diff"),
+        ),
+        batch(
+            "conflicts",
+            dict,
+            "List of what stood in the way: table, recordId, field, base, theirs, mine.",
+            _conflicts,
+            needs=("id", "conflicts"),
+        ),
+        batch(
+            "reasons",
+            dict,
+            "Why it could not be performed: list of code, message, field, rule.",
+            _reasons,
+            needs=("id", "reasons"),
+        ),
+        field(
+            "results",
+            list[str],
+            "Ids of the records it made or changed.",
+            nullable=False,
+            sql=lambda t, _a: t.c.result_refs,
+        ),
+        relation(
+            "policy",
+            "ApprovalPolicy",
+            "The policy that held it, in the edition of that time (审批规则).",
+            on=lambda a, p, _x: p.c.id == a.c.policy_id,
+        ),
         listing(
             "tasks",
             "ApprovalTask",
@@ -104,9 +147,21 @@ APPROVAL = ObjectType(
         field("canSign", bool, "Whether you may sign it now (可签署).", nullable=False, sql=waits_for_me),
     ),
     filters=(
-        Filter("waitingForMe", bool, "Those you may (true) or may not (false) sign now (待我审批).", lambda t, a, v: _either(waits_for_me(t, a), v)),
-        Filter("mine", bool, "Those you asked for (true), or others did (false) (我的申请).", lambda t, a, v: _either(t.c.requester_id == a.me(), v)),
-        Filter("subject", str, "About the record of this id, as shown.", lambda t, _a, v: t.c.subject_ref == v),
+        Filter(
+            "waitingForMe",
+            bool,
+            "Those you may (true) or may not (false) sign now (待我审批).",
+            lambda t, a, v: _either(waits_for_me(t, a), v),
+        ),
+        Filter(
+            "mine",
+            bool,
+            "Those you asked for (true), or others did (false) (我的申请).",
+            lambda t, a, v: _either(t.c.requester_id == a.me(), v),
+        ),
+        Filter(
+            "subject", str, "About the record of this id, as shown.", lambda t, _a, v: t.c.subject_ref == v
+        ),
     ),
 )
 
@@ -121,10 +176,12 @@ TASK = ObjectType(
         field("stageName", str, "Title of its stage (环节名称).", nullable=False),
         field("slot", int, "Number of its slot in the stage, from 0.", nullable=False),
         field("role", str, "Any holder of this role may sign (角色).", filter=True),
-        relation("user", "User", "Who is asked by name (指定人员).", on=lambda t, u, _a: u.c.id == t.c.user_id),
-        field("state", TaskState, "State (状态).", nullable=False, filter=True),
+        relation(
+            "user", "User", "Who is asked by name (指定人员).", on=lambda t, u, _a: u.c.id == t.c.user_id
+        ),
+        field("state", ApprovalTaskState, "State (状态).", nullable=False, filter=True),
         relation("signer", "User", "Who signed (签署人).", on=lambda t, u, _a: u.c.id == t.c.signer_id),
-        field("answer", Answer, "What he said: APPROVE or REJECT (结论)."),
+        field("answer", ApprovalAnswer, "What he said: APPROVE or REJECT (结论)."),
         field("comment", str, "His comment (意见).", nullable=False),
         field("at", datetime, "When he signed (签署时间)."),
     ),
@@ -136,7 +193,10 @@ _newer = ApprovalPolicy.__table__.alias("newer")
 def _current(t: Any, access: Any) -> Any:
     """Whether no later edition is in force."""
     later = select(_newer.c.id).where(
-        _newer.c.line == t.c.line, _newer.c.name == t.c.name, _newer.c.edition > t.c.edition, _newer.c.valid_from <= access.moment()
+        _newer.c.line == t.c.line,
+        _newer.c.name == t.c.name,
+        _newer.c.edition > t.c.edition,
+        _newer.c.valid_from <= access.moment(),
     )
     return (t.c.valid_from <= access.moment()) & ~later.correlate(t).exists()
 
@@ -158,10 +218,24 @@ POLICY = ObjectType(
         field("line", str, "Business line (业务线).", nullable=False, filter=True),
         field("name", str, "Name (名称).", nullable=False, filter=True),
         field("title", str, "Title for people (标题).", nullable=False),
-        field("command", str, "Kind of the commands it holds (命令).", nullable=False, filter=True, sql=lambda t, _a: t.c.command_kind),
+        field(
+            "command",
+            str,
+            "Kind of the commands it holds (命令).",
+            nullable=False,
+            filter=True,
+            sql=lambda t, _a: t.c.command_kind,
+        ),
         field("edition", int, "Number of this edition (版本).", nullable=False),
         field("enabled", bool, "Whether this edition holds commands (启用).", nullable=False, filter=True),
-        field("current", bool, "Whether this is the edition in force now (现行).", nullable=False, filter=True, sql=_current),
+        field(
+            "current",
+            bool,
+            "Whether this is the edition in force now (现行).",
+            nullable=False,
+            filter=True,
+            sql=_current,
+        ),
         field("priority", int, "Of several that apply the lowest number counts (优先级).", nullable=False),
         field("selfApproval", bool, "Whether who asks may also sign (允许自批).", nullable=False),
         field("stages", dict, "Who signs, in order (审批环节).", nullable=False),
@@ -174,5 +248,7 @@ TYPES = (APPROVAL, TASK, POLICY)
 QUERIES = (
     query_connection("approvals", "Approval", "Changes you asked for, may sign, or oversee (审批)."),
     query_one("approval", "Approval", "An approval by id."),
-    query_connection("approvalPolicies", "ApprovalPolicy", "Sign-off policies of your lines, all editions (审批规则)."),
+    query_connection(
+        "approvalPolicies", "ApprovalPolicy", "Sign-off policies of your lines, all editions (审批规则)."
+    ),
 )

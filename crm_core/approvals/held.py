@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
-from sqlalchemy import inspect, select
+from sqlalchemy import RowMapping, inspect, select
 
 from crm_core import ids
 from crm_core.approvals.models import Approval
@@ -116,7 +116,10 @@ def base_of(changes: Iterable[Change], command: Command, subject: Any) -> list[d
             values = found.setdefault((change.type, _key(change.id)), {})
             values.update({k: v for k, v in change.before.items() if k not in _OVERLOOKED})
     if isinstance(subject, Base):
-        columns = set(inspect(type(subject)).columns.keys()) & (command.model_fields_set | command.guards) - _OVERLOOKED
+        columns = (
+            set(inspect(type(subject)).columns.keys())
+            & (command.model_fields_set | command.guards) - _OVERLOOKED
+        )
         own = found.setdefault((subject.__tablename__, _key(_identity(subject))), {})
         for column in sorted(columns - own.keys()):
             own[column] = _stored(type(subject), column, getattr(subject, column))
@@ -136,13 +139,19 @@ async def conflicts(work: Work, approval: Approval) -> list[dict[str, Json]]:
             found.append(_gone(entry))
             continue
         record = shown_id(model, _read(entry["key"]), work.registry)
-        mine = {d["field"]: d["after"] for d in approval.diff if d["table"] == entry["table"] and d["recordId"] == record}
+        mine = {
+            d["field"]: d["after"]
+            for d in approval.diff
+            if d["table"] == entry["table"] and d["recordId"] == record
+        }
         for column, before in entry["values"].items():
             now, name = _stored(model, column, row[column]), to_camel(column)
             if now != before:
                 values = {"base": before, "theirs": now, "mine": mine.get(name, before)}
                 needs = _needs(model, column, work.registry)
-                found.append({"table": entry["table"], "recordId": record, "field": name, **values, "needs": needs})
+                found.append(
+                    {"table": entry["table"], "recordId": record, "field": name, **values, "needs": needs}
+                )
     return found
 
 
@@ -151,15 +160,14 @@ def _gone(entry: Mapping[str, Any]) -> dict[str, Json]:
     return {"table": entry["table"], "recordId": entry["key"], **nothing}
 
 
-async def _current(work: Work, model: type[Base], key: str) -> Mapping[str, Any] | None:
+async def _current(work: Work, model: type[Base], key: str) -> RowMapping | None:
     table = model.__table__
     statement = select(table)
     for column, value in zip(inspect(model).primary_key, _parts(key), strict=True):
         statement = statement.where(column == _typed(column, value))
     if work.services.database.dialect == "postgresql":
         statement = statement.with_for_update()
-    row = (await work.session.execute(statement)).first()
-    return row._mapping if row is not None else None
+    return (await work.session.execute(statement)).mappings().first()
 
 
 def _identity(record: Base) -> Any:

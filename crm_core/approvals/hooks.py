@@ -61,7 +61,10 @@ def crm_messages() -> Sequence[Message]:
 def crm_scopes() -> Sequence[Scope]:
     """Permissions of this room."""
     return (
-        Scope("approval.read", "See approvals: own ones and those to sign; with reach line, all of a line (查看审批)"),
+        Scope(
+            "approval.read",
+            "See approvals: own ones and those to sign; with reach line, all of a line (查看审批)",
+        ),
         Scope("approval.request", "Withdraw one's own requests (撤回申请)"),
         Scope("approval.sign", "Sign what a policy asks one to sign (签署审批)"),
         Scope("approval.policy", "Set the sign-off policies of a line (设置审批规则)"),

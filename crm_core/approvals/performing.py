@@ -9,7 +9,7 @@ from crm_core import errors
 from crm_core.access.queries import actor_of
 from crm_core.actors import Actor
 from crm_core.approvals import held
-from crm_core.approvals.chain import Status
+from crm_core.approvals.chain import ApprovalState
 from crm_core.approvals.models import Approval
 from crm_core.commands import Command, Options, Outcome
 from crm_core.errors import Message, Refused, Unauthenticated, UserError
@@ -30,23 +30,23 @@ MESSAGES = (REQUESTER_GONE, CHANGED_SINCE)
 _RIGHTS = frozenset({errors.FORBIDDEN.code, errors.UNKNOWN_LINE.code})
 
 
-async def performed(work: Work, approval: Approval) -> Status:
+async def performed(work: Work, approval: Approval) -> ApprovalState:
     """What became of the change: APPROVED when it is made, else why not; details are written to the approval."""
     try:
         command = held.restored(approval, work.registry, work.services.keyring)
     except Refused as refused:
-        return _failed(approval, Status.STALE, refused.errors)
+        return _failed(approval, ApprovalState.STALE, refused.errors)
     try:
         requester = await actor_of(_fetch(work), work.registry, approval.requester_id)
     except Unauthenticated:
-        return _failed(approval, Status.NEEDS_ADOPTION, [REQUESTER_GONE()])
+        return _failed(approval, ApprovalState.NEEDS_ADOPTION, [REQUESTER_GONE()])
     approval.conflicts = await held.conflicts(work, approval)
     if approval.conflicts:
-        return _failed(approval, Status.CONFLICT, [_changed_since(approval)])
+        return _failed(approval, ApprovalState.CONFLICT, [_changed_since(approval)])
     return await _performed_as(work, approval, command, requester)
 
 
-async def _performed_as(work: Work, approval: Approval, command: Command, requester: Actor) -> Status:
+async def _performed_as(work: Work, approval: Approval, command: Command, requester: Actor) -> ApprovalState:
     options = Options(
         reason=approval.options.get("reason"),
         line=approval.line,
@@ -57,14 +57,18 @@ async def _performed_as(work: Work, approval: Approval, command: Command, reques
         outcome = await perform_held(work, requester, command, options, approval.id, work.actor.user_id)
     except Refused as refused:
         missing = any(e.code in _RIGHTS or _out_of_reach(e, command) for e in refused.errors)
-        return _failed(approval, Status.NEEDS_ADOPTION if missing else Status.CONFLICT, refused.errors)
+        return _failed(
+            approval, ApprovalState.NEEDS_ADOPTION if missing else ApprovalState.CONFLICT, refused.errors
+        )
     _note_result(work, approval, outcome)
-    return Status.APPROVED
+    return ApprovalState.APPROVED
 
 
 def _out_of_reach(error: UserError, command: Command) -> bool:
     """The record is still there, or a conflict had been found, but the requester no longer sees it."""
-    return error.code == errors.NOT_FOUND.code and command.subject is not None and error.field == command.subject
+    return (
+        error.code == errors.NOT_FOUND.code and command.subject is not None and error.field == command.subject
+    )
 
 
 def _note_result(work: Work, approval: Approval, outcome: Outcome) -> None:
@@ -74,7 +78,7 @@ def _note_result(work: Work, approval: Approval, outcome: Outcome) -> None:
         approval.subject_id, approval.subject_ref = outcome.ids[0], approval.result_refs[0]
 
 
-def _failed(approval: Approval, status: Status, reasons: Iterable[UserError]) -> Status:
+def _failed(approval: Approval, status: ApprovalState, reasons: Iterable[UserError]) -> ApprovalState:
     approval.reasons = [dict(reason.as_json()) for reason in reasons]
     return status
 

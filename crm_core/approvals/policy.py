@@ -12,11 +12,11 @@ from pydantic.alias_generators import to_snake
 from pydantic_core import PydanticCustomError
 
 from crm_core.access.commands import UserId
-from crm_core.approvals.chain import Rule
+from crm_core.approvals.chain import ApprovalRule
 from crm_core.commands import Command, Part
 
 
-class Operator(StrEnum):
+class ApprovalOperator(StrEnum):
     """How a field of a command is compared (条件运算); null fulfils only NE and IS_NULL."""
 
     EQ = "EQ"
@@ -34,15 +34,23 @@ class ApprovalTest(Part):
     """One comparison of a field of the command; a field left out counts as its default (null for a change)."""
 
     field: str = Field(description="Field of the command's input, e.g. amount (字段).")
-    op: Operator = Field(description="Comparison; GIVEN asks whether the field was given at all (运算).")
-    value: Any = Field(None, description="Value in the field's own form; a list for IN, true or false for IS_NULL, GIVEN.")
+    op: ApprovalOperator = Field(
+        description="Comparison; GIVEN asks whether the field was given at all (运算)."
+    )
+    value: Any = Field(
+        None, description="Value in the field's own form; a list for IN, true or false for IS_NULL, GIVEN."
+    )
 
 
 class ApprovalCondition(Part):
     """When a policy applies: every test of `all`, and one of `any` if there are some (触发条件)."""
 
-    all: list[ApprovalTest] = Field(default_factory=list, max_length=50, description="All of these must hold.")
-    any: list[ApprovalTest] = Field(default_factory=list, max_length=50, description="At least one of these must hold.")
+    all: list[ApprovalTest] = Field(
+        default_factory=list, max_length=50, description="All of these must hold."
+    )
+    any: list[ApprovalTest] = Field(
+        default_factory=list, max_length=50, description="At least one of these must hold."
+    )
 
 
 class ApprovalSlot(Part):
@@ -50,7 +58,9 @@ class ApprovalSlot(Part):
 
     role: str | None = Field(None, max_length=60, description="Name of the role asked (角色).")
     user_id: UserId | None = Field(None, description="The user asked (指定人员).")
-    rule: Rule = Field(Rule.ANY, description="Of a role: ANY one holder signs (或签), or ALL present holders (会签).")
+    rule: ApprovalRule = Field(
+        ApprovalRule.ANY, description="Of a role: ANY one holder signs (或签), or ALL present holders (会签)."
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> ApprovalSlot:
@@ -63,7 +73,9 @@ class ApprovalStage(Part):
     """People who are asked at the same time (审批环节); the next stage is asked when this one is satisfied."""
 
     name: str = Field("", max_length=120, description="Title of the stage (环节名称).")
-    rule: Rule = Field(Rule.ALL, description="Whether ALL slots must sign or ANY one is enough.")
+    rule: ApprovalRule = Field(
+        ApprovalRule.ALL, description="Whether ALL slots must sign or ANY one is enough."
+    )
     slots: list[ApprovalSlot] = Field(min_length=1, max_length=20, description="Who is asked (审批人).")
 
 
@@ -84,24 +96,24 @@ def holds(test: ApprovalTest, command: Command) -> bool:
         wanted = _wanted(test, type(command))
     except (KeyError, ValidationError):
         return True
-    if test.op is Operator.GIVEN:
+    if test.op is ApprovalOperator.GIVEN:
         return (name in command.model_fields_set) is wanted
     value = getattr(command, name)
-    if test.op is Operator.IS_NULL:
+    if test.op is ApprovalOperator.IS_NULL:
         return (value is None) is wanted
-    return test.op is Operator.NE if value is None else bool(_COMPARE[test.op](value, wanted))
+    return test.op is ApprovalOperator.NE if value is None else bool(_COMPARE[test.op](value, wanted))
 
 
-_COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = {
-    Operator.EQ: lambda value, wanted: value == wanted,
-    Operator.NE: lambda value, wanted: value != wanted,
-    Operator.IN: lambda value, wanted: value in wanted,
-    Operator.GT: lambda value, wanted: value > wanted,
-    Operator.GTE: lambda value, wanted: value >= wanted,
-    Operator.LT: lambda value, wanted: value < wanted,
-    Operator.LTE: lambda value, wanted: value <= wanted,
+_COMPARE: Mapping[ApprovalOperator, Callable[[Any, Any], bool]] = {
+    ApprovalOperator.EQ: lambda value, wanted: value == wanted,
+    ApprovalOperator.NE: lambda value, wanted: value != wanted,
+    ApprovalOperator.IN: lambda value, wanted: value in wanted,
+    ApprovalOperator.GT: lambda value, wanted: value > wanted,
+    ApprovalOperator.GTE: lambda value, wanted: value >= wanted,
+    ApprovalOperator.LT: lambda value, wanted: value < wanted,
+    ApprovalOperator.LTE: lambda value, wanted: value <= wanted,
 }
-_ORDERED = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+_ORDERED = (ApprovalOperator.GT, ApprovalOperator.GTE, ApprovalOperator.LT, ApprovalOperator.LTE)
 
 
 def problems(condition: ApprovalCondition, command: type[Command]) -> Iterable[tuple[str, str]]:
@@ -120,7 +132,11 @@ def _trouble(test: ApprovalTest, command: type[Command]) -> str:
         wanted = _wanted(test, command)
     except ValidationError as error:
         return f"{test.value!r} is no value of {test.field} (值无效): {error.errors()[0]['msg']}"
-    if test.op in _ORDERED and not isinstance(wanted, int | float | Decimal) and not hasattr(wanted, "isoformat"):
+    if (
+        test.op in _ORDERED
+        and not isinstance(wanted, int | float | Decimal)
+        and not hasattr(wanted, "isoformat")
+    ):
         return f"{test.field} has no order (不可比较大小)"
     return ""
 
@@ -128,7 +144,7 @@ def _trouble(test: ApprovalTest, command: type[Command]) -> str:
 def _wanted(test: ApprovalTest, command: type[Command]) -> Any:
     """The test's value in the type of the command's field."""
     info = command.model_fields[to_snake(test.field)]
-    if test.op in (Operator.IS_NULL, Operator.GIVEN):
+    if test.op in (ApprovalOperator.IS_NULL, ApprovalOperator.GIVEN):
         return TypeAdapter(bool).validate_python(True if test.value is None else test.value)
     plain: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    return TypeAdapter(list[plain] if test.op is Operator.IN else plain).validate_python(test.value)
+    return TypeAdapter(list[plain] if test.op is ApprovalOperator.IN else plain).validate_python(test.value)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from crm_core.access.models import Role, RoleGrant, User
 from crm_core.access.queries import members_of
 from crm_core.actors import Reach
-from crm_core.approvals.chain import Status, TaskState
+from crm_core.approvals.chain import ApprovalState, ApprovalTaskState
 from crm_core.approvals.models import Approval, ApprovalPolicy, ApprovalTask
 from crm_core.approvals.policy import ApprovalCondition, matches
 from crm_core.commands import Command
@@ -22,13 +22,21 @@ from crm_core.graphql.access import Access
 READ, SIGN = "approval.read", "approval.sign"
 
 
-async def policy_for(session: AsyncSession, line: str, command: Command, now: datetime) -> ApprovalPolicy | None:
+async def policy_for(
+    session: AsyncSession, line: str, command: Command, now: datetime
+) -> ApprovalPolicy | None:
     """The policy that holds this command now: of those enabled whose condition is met, the first by priority, name."""
     statement = select(ApprovalPolicy).where(
-        ApprovalPolicy.line == line, ApprovalPolicy.command_kind == command.kind, ApprovalPolicy.valid_from <= now
+        ApprovalPolicy.line == line,
+        ApprovalPolicy.command_kind == command.kind,
+        ApprovalPolicy.valid_from <= now,
     )
     found = (await session.execute(statement)).scalars().all()
-    applying = (p for p in latest(found) if p.enabled and matches(ApprovalCondition.model_validate(p.condition), command))
+    applying = (
+        p
+        for p in latest(found)
+        if p.enabled and matches(ApprovalCondition.model_validate(p.condition), command)
+    )
     return min(applying, key=lambda p: (p.priority, p.name), default=None)
 
 
@@ -45,7 +53,9 @@ def latest(policies: Iterable[ApprovalPolicy]) -> Sequence[ApprovalPolicy]:
 async def last_edition(session: AsyncSession, line: str, name: str) -> ApprovalPolicy | None:
     """The newest edition of a policy of a line, in force or not yet."""
     statement = select(ApprovalPolicy).where(ApprovalPolicy.line == line, ApprovalPolicy.name == name)
-    return (await session.execute(statement.order_by(ApprovalPolicy.edition.desc()).limit(1))).scalars().first()
+    return (
+        (await session.execute(statement.order_by(ApprovalPolicy.edition.desc()).limit(1))).scalars().first()
+    )
 
 
 async def holders(session: AsyncSession, role: str, line: str) -> list[UUID]:
@@ -90,43 +100,35 @@ def of_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     """Policies of the lines where the actor holds the scope, however far it reaches."""
     if access.actor.is_system or access.everything(scope):
         return true()
-    return t.c.line.in_(sorted(access.actor.reach(scope)))
+    reached: ColumnElement[bool] = t.c.line.in_(sorted(access.actor.reach(scope)))
+    return reached
 
 
-def _asked(access: Access, *more: ColumnElement[bool]) -> Select[Any]:
-    """Ids of approvals with a signature asked of the actor, by name or by a role he holds in its line."""
+def _asked(access: Access, state: ApprovalTaskState | None = None) -> Select[Any]:
+    """Ids of approvals with a signature (in this state) asked of the actor, by name or by a role he holds in its line."""
     task = ApprovalTask.__table__.alias("asked")
     grant, role = RoleGrant.__table__.alias("asked_grant"), Role.__table__.alias("asked_role")
-    by_role = (
+    held = (
         select(role.c.name)
         .join(grant, grant.c.role_id == role.c.id)
         .where(grant.c.user_id == access.me(), or_(grant.c.line == task.c.line, grant.c.line.is_(None)))
         .correlate(task)
     )
-    return select(task.c.approval_id).where(or_(task.c.user_id == access.me(), task.c.role.in_(by_role)))
+    of_role = and_(task.c.user_id.is_(None), task.c.role.in_(held))
+    found = select(task.c.approval_id).where(or_(task.c.user_id == access.me(), of_role))
+    return found if state is None else found.where(task.c.state == state.value)
 
 
 def waits_for_me(t: Any, access: Access) -> ColumnElement[bool]:
     """Whether the actor may sign the approval now."""
-    task = ApprovalTask.__table__.alias("open_task")
-    grant, role = RoleGrant.__table__.alias("my_grant"), Role.__table__.alias("my_role")
-    by_role = (
-        select(role.c.name)
-        .join(grant, grant.c.role_id == role.c.id)
-        .where(grant.c.user_id == access.me(), or_(grant.c.line == task.c.line, grant.c.line.is_(None)))
-        .correlate(task)
-    )
-    mine = select(task.c.approval_id).where(
-        task.c.state == TaskState.OPEN.value, or_(task.c.user_id == access.me(), task.c.role.in_(by_role))
-    )
     return and_(
-        t.c.state == Status.PENDING.value,
+        t.c.state == ApprovalState.PENDING.value,
         t.c.line.in_(sorted(access.actor.reach(SIGN))),
         or_(t.c.self_approval == true(), t.c.requester_id != access.me()),
-        t.c.id.in_(mine),
+        t.c.id.in_(_asked(access, ApprovalTaskState.OPEN)),
     )
 
 
-def pending() -> Select[tuple[Approval]]:
+def pending() -> Select[Approval]:
     """All approvals that wait for a signature, oldest first."""
-    return select(Approval).where(Approval.state == Status.PENDING.value).order_by(Approval.id)
+    return select(Approval).where(Approval.state == ApprovalState.PENDING.value).order_by(Approval.id)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_core.approvals.chain import Rule
+from crm_core.approvals.chain import ApprovalRule
 from crm_core.approvals.models import ApprovalPolicy
 from crm_core.approvals.queries import last_edition
 from crm_core.registry import PolicyTemplate, Registry
@@ -23,7 +23,7 @@ async def seed_policies(session: AsyncSession, registry: Registry, now: datetime
 
 
 def _policy(template: PolicyTemplate, line: str, now: datetime) -> ApprovalPolicy:
-    slot = {"role": template.role, "user_id": None, "rule": Rule.ANY.value}
+    slot = {"role": template.role, "user_id": None, "rule": ApprovalRule.ANY.value}
     return ApprovalPolicy(
         created_at=now,
         line=line,
@@ -34,7 +34,7 @@ def _policy(template: PolicyTemplate, line: str, now: datetime) -> ApprovalPolic
         enabled=template.enabled,
         priority=100,
         self_approval=False,
-        stages=[{"name": template.title, "rule": Rule.ALL.value, "slots": [slot]}],
+        stages=[{"name": template.title, "rule": ApprovalRule.ALL.value, "slots": [slot]}],
         condition={},
         valid_from=now,
     )

@@ -27,7 +27,8 @@ class Changes:
         """Watch this session."""
         self._found: dict[tuple[type[Base], Any], Change] = {}
         self._watching = True
-        event.listen(session.sync_session, "before_flush", self._collect)
+        self._session = session.sync_session
+        event.listen(self._session, "before_flush", self._collect)
 
     def all(self) -> list[Change]:
         """Every change so far, in the order of first appearance."""
@@ -44,6 +45,10 @@ class Changes:
     def resume(self) -> None:
         """Watch again."""
         self._watching = True
+
+    def close(self) -> None:
+        """Stop watching for good: the session goes on with other works."""
+        event.remove(self._session, "before_flush", self._collect)
 
     def clear(self) -> None:
         """Forget everything, after a savepoint was undone."""

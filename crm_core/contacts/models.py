@@ -58,6 +58,7 @@ class Contact(Aggregate):
         Index("ix_contacts_customer_id_id", "customer_id", "id"),
         Index("ix_contacts_name_id", "name", "id"),
         Index("ix_contacts_line_customer_id", "line", "customer_id"),
+        Index("ix_contacts_created_at_id", "created_at", "id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "name": Personal("identity", _KNOW, mask="name"),
@@ -98,6 +99,7 @@ class Contact(Aggregate):
     preferred_channel: Mapped[str | None] = mapped_column(String(40))
     remark: Mapped[str | None] = mapped_column(String(2000))
     card_manager_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
+    card_check_due_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     card_checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     card_checked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     card_accurate: Mapped[bool | None] = mapped_column(Boolean)
@@ -131,7 +133,10 @@ class ContactLink(Aggregate):
 
     __tablename__ = "contact_links"
     __table_args__ = (UniqueConstraint("contact_id", "user_id"),)
-    personal: ClassVar[dict[str, Personal]] = {"state": Personal("profile", _KNOW), "remark": Personal("content", _KNOW)}
+    personal: ClassVar[dict[str, Personal]] = {
+        "state": Personal("profile", _KNOW),
+        "remark": Personal("content", _KNOW),
+    }
 
     contact_id: Mapped[UUID] = mapped_column(ForeignKey("contacts.id"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)

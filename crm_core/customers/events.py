@@ -79,8 +79,8 @@ class CustomerTagged(_CustomerEvent):
     """Tags were put on or taken off (标签变更)."""
 
     kind: ClassVar[str] = "customer.tagged"
-    added: list[str] = []
-    removed: list[str] = []
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class CustomerArchived(_CustomerEvent):

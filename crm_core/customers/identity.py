@@ -54,7 +54,9 @@ async def replace_phones(work: Work, customer: Customer, given: Sequence[Custome
     for position, (key, (number, use)) in enumerate(_distinct(given).items()):
         row = known.pop(key, None)
         if row is None:
-            row = CustomerPhone(customer_id=customer.id, e164=number.e164, extension=number.extension, raw=number.raw)
+            row = CustomerPhone(
+                customer_id=customer.id, e164=number.e164, extension=number.extension, raw=number.raw
+            )
             work.add(row)
         row.position, row.raw, row.kind = position, number.raw, use.value
     for gone in known.values():
@@ -64,7 +66,9 @@ async def replace_phones(work: Work, customer: Customer, given: Sequence[Custome
 async def phones_of(work: Work, customer_id: UUID) -> list[CustomerPhone]:
     """The customer's phones in their order."""
     statement = select(CustomerPhone).where(CustomerPhone.customer_id == customer_id)
-    return list((await work.session.scalars(statement.order_by(CustomerPhone.position, CustomerPhone.id))).all())
+    return list(
+        (await work.session.scalars(statement.order_by(CustomerPhone.position, CustomerPhone.id))).all()
+    )
 
 
 def _distinct(
@@ -146,4 +150,4 @@ async def _flag_elsewhere(work: Work, customer: Customer, keys: Sequence[tuple[s
     ]  # fmt: skip
     if rows:
         made = postgresql.insert if work.services.database.dialect == "postgresql" else sqlite.insert
-        await work.session.execute(made(DuplicateFlag.__table__).on_conflict_do_nothing(), rows)  # type: ignore[operator]
+        await work.session.execute(made(DuplicateFlag.__table__).on_conflict_do_nothing(), rows)

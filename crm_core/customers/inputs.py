@@ -5,12 +5,13 @@ from __future__ import annotations
 import unicodedata
 from datetime import date
 from typing import Annotated, Any, ClassVar
+from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from crm_core import numbers
 from crm_core.access.commands import TeamId, UserId
-from crm_core.commands import Command, Money, Part, invalid, omitted, Ref
+from crm_core.commands import Command, Money, Part, Ref, invalid, omitted
 from crm_core.customers.models import (
     CardState,
     CustomerGrade,
@@ -65,6 +66,7 @@ Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Medium = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Long = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+FreeText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100_000)]
 CreditCode = Annotated[str, StringConstraints(max_length=40), AfterValidator(_credit_code)]
 IdentityNumber = Annotated[str, StringConstraints(max_length=40), AfterValidator(_identity_number)]
 PhoneText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(_phone)]
@@ -88,8 +90,8 @@ class ExternalIdInput(Part):
     """The customer's id in another system (外部编号)."""
 
     source: Tag = Field(description="The other system, e.g. dms (来源系统).")
-    external_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)] = Field(
-        description="The id there (外部编号)."
+    external_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)] = (
+        Field(description="The id there (外部编号).")
     )
 
 
@@ -101,7 +103,9 @@ class ArchiveFields(Command):
     returns: ClassVar[str | list[str]] = "Customer"
     sensitive: ClassVar[frozenset[str]] = frozenset({"identity_number"})
 
-    phones: list[CustomerPhoneInput] = omitted(max_length=20, description="All telephone numbers (电话, CS-050).")
+    phones: list[CustomerPhoneInput] = omitted(
+        max_length=20, description="All telephone numbers (电话, CS-050)."
+    )
     credit_code: CreditCode | None = omitted(description="Unified social credit code (统一社会信用代码).")
     identity_number: IdentityNumber | None = omitted(
         description="Identity number (身份证号); kept encrypted, shown masked."
@@ -119,7 +123,7 @@ class ArchiveFields(Command):
     website: Short | None = omitted(description="Web address (网址, CS-004).")
     needs: Long | None = omitted(description="Needs (客户需求, CS-005).")
     preferences: Long | None = omitted(description="Preferences (偏好, CS-005).")
-    remark: Long | None = omitted(description="Remark (备注).")
+    remark: FreeText | None = omitted(description="Remark, free text (备注).")
     credit_status: Long | None = omitted(description="Description of credit status (信用状况描述, CS-004).")
     production_process: Long | None = omitted(description="Production process (生产工艺, CS-004).")
     production_scale: Long | None = omitted(description="Production scale (生产规模, CS-004).")
@@ -150,6 +154,15 @@ class LineFields(Command):
     payment_method: Short | None = omitted(description="Payment method (付款方式, CS-018).")
     deposit: Money | None = omitted(ge=0, description="Deposit in yuan (定金数额, CS-018).")
     loan_payment_on: date | None = omitted(description="Day the loan is to be paid (贷款缴纳日期, CS-018).")
+    first_visit_on: date | None = omitted(
+        description="Day of the first visit to the showroom (首次到店日期)."
+    )
+    last_contact_on: date | None = omitted(
+        description="Day of the last contact before the records here begin, as imported (最近联系日期)."
+    )
+    last_contact_text: FreeText | None = omitted(
+        description="What was said then, as imported (最近联系内容)."
+    )
     card_state: CardState = omitted(description="Whether the customer's card counts (有效卡/无效卡).")
 
 

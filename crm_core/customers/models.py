@@ -7,7 +7,18 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Index, Integer, String, UniqueConstraint, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_core.db.base import Aggregate, Base, LineCode, Personal, Record
@@ -32,7 +43,7 @@ class CustomerRelation(StrEnum):
 
 
 class Origin(StrEnum):
-    """Where data of an archive came from (资料来源): market information (市场信息), a sales contract (销售合同) …"""
+    """Where data of an archive came from (资料来源): market information (市场信息), a sales contract (销售合同) and so on."""
 
     MARKET_INFORMATION = "MARKET_INFORMATION"
     SALES_CONTRACT = "SALES_CONTRACT"
@@ -173,7 +184,7 @@ class Customer(Aggregate):
     relation: Mapped[str] = mapped_column(Word, default=CustomerRelation.DIRECT.value)
     needs: Mapped[str | None] = mapped_column(String(4000))
     preferences: Mapped[str | None] = mapped_column(String(4000))
-    remark: Mapped[str | None] = mapped_column(String(4000))
+    remark: Mapped[str | None] = mapped_column(Text)
     credit_status: Mapped[str | None] = mapped_column(String(4000))
     production_process: Mapped[str | None] = mapped_column(String(4000))
     production_scale: Mapped[str | None] = mapped_column(String(4000))
@@ -206,6 +217,7 @@ class CustomerLine(Aggregate):
         "interest": Personal("profile", _SERVE),
         "deposit": Personal("profile", "The salesman's file of the customer"),
         "review_findings": Personal("content", "Keeping archives accurate"),
+        "last_contact_text": Personal("content", "What an imported file says of the last contact"),
         "consultant_name": Personal("identity", "Attributing work to the employee"),
     }
 
@@ -223,6 +235,9 @@ class CustomerLine(Aggregate):
     payment_method: Mapped[str | None] = mapped_column(String(100))
     deposit: Mapped[int | None] = mapped_column(Fen)
     loan_payment_on: Mapped[date | None] = mapped_column(Date)
+    first_visit_on: Mapped[date | None] = mapped_column(Date)
+    last_contact_on: Mapped[date | None] = mapped_column(Date)
+    last_contact_text: Mapped[str | None] = mapped_column(Text)
     card_state: Mapped[str] = mapped_column(Word, default=CardState.VALID.value)
     reviewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reviewed_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
@@ -238,7 +253,9 @@ class CustomerLineChange(Record):
 
     __tablename__ = "customer_line_changes"
     __table_args__ = (Index("ix_customer_line_changes_customer_line_id_id", "customer_line_id", "id"),)
-    personal: ClassVar[dict[str, Personal]] = {"reason": Personal("content", "Why a customer changed hands or stage")}
+    personal: ClassVar[dict[str, Personal]] = {
+        "reason": Personal("content", "Why a customer changed hands or stage")
+    }
 
     customer_line_id: Mapped[UUID] = mapped_column(ForeignKey("customer_lines.id"))
     what: Mapped[str] = mapped_column(Word)
@@ -272,7 +289,9 @@ class CustomerExternalId(Record):
 
     __tablename__ = "customer_external_ids"
     __table_args__ = (UniqueConstraint("source", "external_id"),)
-    personal: ClassVar[dict[str, Personal]] = {"external_id": Personal("identity", "Matching records of other systems")}
+    personal: ClassVar[dict[str, Personal]] = {
+        "external_id": Personal("identity", "Matching records of other systems")
+    }
 
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.id"), index=True)
     source: Mapped[str] = mapped_column(String(60))
@@ -283,7 +302,10 @@ class CustomerTag(Record):
     """A tag on a customer (标签)."""
 
     __tablename__ = "customer_tags"
-    __table_args__ = (UniqueConstraint("customer_id", "tag"), Index("ix_customer_tags_tag_customer_id", "tag", "customer_id"))
+    __table_args__ = (
+        UniqueConstraint("customer_id", "tag"),
+        Index("ix_customer_tags_tag_customer_id", "tag", "customer_id"),
+    )
     personal: ClassVar[dict[str, Personal]] = {"tag": Personal("profile", _SERVE)}
 
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.id"))
@@ -346,7 +368,9 @@ class CustomerKey(Base):
     """What a customer is compared by (查重): normalised phone, credit code, blind identity number, company name."""
 
     __tablename__ = "customer_keys"
-    personal: ClassVar[dict[str, Personal]] = {"value": Personal("identity", "Finding the same customer twice")}
+    personal: ClassVar[dict[str, Personal]] = {
+        "value": Personal("identity", "Finding the same customer twice")
+    }
 
     kind: Mapped[str] = mapped_column(Word, primary_key=True)
     value: Mapped[str] = mapped_column(String(200), primary_key=True)
@@ -377,7 +401,9 @@ class CustomerNumber(Base):
     __tablename__ = "customer_numbers"
     personal: ClassVar[dict[str, Personal]] = {}
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
     customer_id: Mapped[UUID] = mapped_column(Uuid)
 
 

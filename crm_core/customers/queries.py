@@ -29,7 +29,12 @@ Holds = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 
 def visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
-    """Row rule of customers: those whom some line of the actor reaches with the scope, archived ones too.
+    """Row rule of customers: those whom some line of the actor reaches with the scope, archived ones too."""
+    return reached_somewhere(access, scope, t.c.id)
+
+
+def reached_somewhere(access: Access, scope: str, customer_column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Row rule of rows shared by all lines of a customer: the customer is reached in some line.
 
     Lines reached whole are probed per customer, narrower reach is looked up from the owner's or team's index:
     a list in the default order stops after its page, and a salesman's few customers are found at once.
@@ -40,9 +45,10 @@ def visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     found: list[ColumnElement[bool]] = [false()]
     if wide:
         row = CustomerLine.__table__.alias()
-        found.append(exists().where(row.c.customer_id == t.c.id, row.c.line.in_(wide)).correlate(t))
+        probe = select(row.c.id).where(row.c.customer_id == customer_column, row.c.line.in_(wide))
+        found.append(probe.correlate_except(row).exists())
     if narrow:
-        found.append(t.c.id.in_(_reached(access, scope, narrow)))
+        found.append(customer_column.in_(_reached(access, scope, narrow)))
     return or_(*found)
 
 
@@ -61,7 +67,9 @@ def reached_in(
     if access.everything(scope):
         return true()
     wide, narrow = _by_reach(access, scope)
-    branches = [and_(line_column == code, customer_column.in_(_reached(access, scope, [code]))) for code in narrow]
+    branches = [
+        and_(line_column == code, customer_column.in_(_reached(access, scope, [code]))) for code in narrow
+    ]
     return or_(line_column.in_(wide) if wide else false(), *branches)
 
 
@@ -113,23 +121,27 @@ def where_in_first_line(t: Any, access: Access, column: str, holds: Holds) -> Co
     if len(access.lines(READ)) != 1:
         earlier = CustomerLine.__table__.alias()
         before = exists().where(
-            earlier.c.customer_id == row.c.customer_id, earlier.c.line < row.c.line, line_rows(earlier, access, READ)
+            earlier.c.customer_id == row.c.customer_id,
+            earlier.c.line < row.c.line,
+            line_rows(earlier, access, READ),
         )
         found = found.where(not_(before.correlate(row)))
-    return t.c.id.in_(found)
+    return _among(t, found)
 
 
 def in_line(t: Any, access: Access, line: str) -> ColumnElement[bool]:
     """Customers the actor sees in this line."""
     row = CustomerLine.__table__.alias()
-    return t.c.id.in_(select(row.c.customer_id).where(row.c.line == line, line_rows(row, access, READ)))
+    return _among(t, select(row.c.customer_id).where(row.c.line == line, line_rows(row, access, READ)))
 
 
-def review_due(t: Any, access: Access, due: bool) -> ColumnElement[bool]:
+def review_due(t: Any, access: Access, *, due: bool) -> ColumnElement[bool]:
     """Customers whose archive is (or is not) due for its check in a line of the actor (CS-011)."""
     row = CustomerLine.__table__.alias()
-    waiting = select(row.c.customer_id).where(row.c.review_due_at <= access.moment(), line_rows(row, access, READ))
-    return t.c.id.in_(waiting) if due else t.c.id.not_in(waiting)
+    waiting = select(row.c.customer_id).where(
+        row.c.review_due_at <= access.moment(), line_rows(row, access, READ)
+    )
+    return _among(t, waiting) if due else t.c.id.not_in(waiting)
 
 
 # -- finding by what people type
@@ -149,19 +161,19 @@ def by_phone(t: Any, _access: Access, text: str) -> ColumnElement[bool]:
     """Customers with this telephone number, however it is written; an extension is left aside."""
     numbers = [number.e164 for number in parse_phones(text).numbers]
     phone = CustomerPhone.__table__.alias()
-    return t.c.id.in_(select(phone.c.customer_id).where(phone.c.e164.in_(numbers))) if numbers else false()
+    return _among(t, select(phone.c.customer_id).where(phone.c.e164.in_(numbers))) if numbers else false()
 
 
 def by_external_id(t: Any, _access: Access, external_id: str) -> ColumnElement[bool]:
     """Customers with this id in some other system."""
     known = CustomerExternalId.__table__.alias()
-    return t.c.id.in_(select(known.c.customer_id).where(known.c.external_id == external_id))
+    return _among(t, select(known.c.customer_id).where(known.c.external_id == external_id))
 
 
 def by_tag(t: Any, _access: Access, tag: str) -> ColumnElement[bool]:
     """Customers with this tag."""
     tagged = CustomerTag.__table__.alias()
-    return t.c.id.in_(select(tagged.c.customer_id).where(tagged.c.tag == tag))
+    return _among(t, select(tagged.c.customer_id).where(tagged.c.tag == tag))
 
 
 def twins(t: Any, other: Any, access: Access) -> ColumnElement[bool]:
@@ -170,10 +182,16 @@ def twins(t: Any, other: Any, access: Access) -> ColumnElement[bool]:
     SQLite looks a set of ids up, PostgreSQL turns an EXISTS into a join; each is slow the other's way.
     """
     mine, its = CustomerKey.__table__.alias(), CustomerKey.__table__.alias()
-    shared = and_(its.c.kind == mine.c.kind, its.c.value == mine.c.value, its.c.customer_id != mine.c.customer_id)
+    shared = and_(
+        its.c.kind == mine.c.kind, its.c.value == mine.c.value, its.c.customer_id != mine.c.customer_id
+    )
     if access.dialect == "postgresql":
         same = exists().where(mine.c.customer_id == t.c.id, its.c.customer_id == other.c.id, shared)
         return same.correlate(t, other)
     ids = select(its.c.customer_id).join(mine, shared).where(mine.c.customer_id == t.c.id)
-    return other.c.id.in_(ids.correlate(t))
+    return _among(other, ids.correlate(t))
 
+
+def _among(t: Any, ids: Select[Any]) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = t.c.id.in_(ids)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from crm_core.errors import ConfigurationError, Fault, Unavailable
 from crm_core.settings import Settings
 
 _TOO_LONG = "The statement took longer than {} s; ask for less (查询超时，请缩小范围)"
+_TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
+"""PostgreSQL's states for what may work the next time: serialisation, deadlock, lock not given."""
 Dialect = Literal["sqlite", "postgresql"]
 
 
@@ -119,44 +121,50 @@ class Database:
         await self.writes.dispose()
 
 
-def open_database(settings: Settings) -> Database:
-    """The database the settings name; connects on first use. `ConfigurationError` for a URL we do not speak."""
+def open_database(settings: Settings, busy_seconds: float = 5.0) -> Database:
+    """The database the settings name; connects on first use. `ConfigurationError` for a URL we do not speak.
+
+    `busy_seconds`: how long SQLite waits for another process.
+    """
     url = make_url(settings.database_url)
     backend = url.get_backend_name()
     if backend == "sqlite":
-        return _sqlite(url, settings)
+        return _sqlite(url, settings, busy_seconds)
     if backend == "postgresql":
         return _postgresql(url, settings)
     raise ConfigurationError(f"database_url: {backend} is not supported; use sqlite:/// or postgresql://")
 
 
-def _sqlite(url: URL, settings: Settings) -> Database:
+def _sqlite(url: URL, settings: Settings, busy_seconds: float) -> Database:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("database_url: SQLite needs a file, e.g. sqlite:///crm.db (需要文件路径)")
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     url = url.set(drivername="sqlite+aiosqlite")
     reads = create_async_engine(url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT")
     writes = create_async_engine(url, pool_size=1, max_overflow=0)
-    event.listen(reads.sync_engine, "connect", _prepare_sqlite)
-    event.listen(writes.sync_engine, "connect", _prepare_sqlite)
+    event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))
+    event.listen(writes.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(
         writes.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
     )
     return Database("sqlite", reads, writes, settings.limits.statement_seconds)
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "busy_timeout=5000",
-        "cache_size=-16000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _preparation(busy_seconds: float) -> Callable[[Any, Any], None]:
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={int(busy_seconds * 1000)}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return prepare
 
 
 def _postgresql(url: URL, settings: Settings) -> Database:
@@ -188,6 +196,10 @@ def _is_lost(error: BaseException) -> bool:
 
 
 def _is_busy(error: BaseException) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    if getattr(error.orig, "sqlstate", None) in _TRY_AGAIN:
+        return True
     return isinstance(error, OperationalError) and "locked" in str(error.orig)
 
 

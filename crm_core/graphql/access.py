@@ -22,17 +22,26 @@ class Access:
     """One caller's view of the data: his reach per line, bound values, and the moment of the request.
 
     Row rules compile reach in, one branch per line (`per_line`); ids and moments are always bound values, so that
-    two callers with the same reach share one statement. `timeline` holds the sources of `Customer.timeline`.
+    two callers with the same reach share one statement. `timeline` holds the sources of `Customer.timeline`,
+    `hidden` the plugins enabled in none of the caller's lines.
     """
 
     actor: Actor
     dialect: str
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     timeline: tuple[Source, ...] = ()
+    hidden: frozenset[str] = frozenset()
 
     def lines(self, scope: str) -> tuple[str, ...]:
         """Lines in which the actor holds the scope."""
         return self.actor.lines if self.actor.is_system else tuple(sorted(self.actor.reach(scope)))
+
+    def denial(self, owner: str, *scopes: str | None) -> str | None:
+        """Why the caller may not use something of this owner that needs these scopes; None: he may."""
+        missing = next((s for s in scopes if s is not None and not self.actor.may(s)), None)
+        if missing is not None:
+            return f"needs the permission {missing}"
+        return f"belongs to plugin {owner}, enabled in none of your lines" if owner in self.hidden else None
 
     def everything(self, scope: str) -> bool:
         """Whether the scope reaches all lines."""

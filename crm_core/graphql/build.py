@@ -15,7 +15,7 @@ from strawberry.types.field import StrawberryField
 
 from crm_core.commands import Command, CommandSpec
 from crm_core.graphql import interpreter
-from crm_core.graphql.fields import Field, ObjectType
+from crm_core.graphql.fields import Field, Filter, ObjectType
 from crm_core.graphql.filters import DEEPEST, OPERATORS, operators
 from crm_core.graphql.inputs import ARGUMENTS, InputTypes, argument_of, class_of, field_of
 from crm_core.graphql.mutations import mutation_resolver, payload_resolvers
@@ -34,6 +34,7 @@ class Parts:
     queries: tuple[Field | type, ...]
     commands: Mapping[str, CommandSpec]
     type_owners: Mapping[str, str]
+    query_owners: tuple[str, ...] = ()
 
 
 @strawberry.enum(description="Direction of an order.")
@@ -54,6 +55,14 @@ def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
     return schema._schema  # noqa: SLF001  # Strawberry offers no public name for it
 
 
+def query_names(query: Field | type) -> tuple[str, ...]:
+    """Names of the root fields a query declaration makes."""
+    if isinstance(query, Field):
+        return (query.name,)
+    fields = query.__strawberry_definition__.fields  # type: ignore[attr-defined]  # set by @strawberry.type
+    return tuple(f.graphql_name or to_camel(f.python_name) for f in fields)
+
+
 def mutation_name(kind: str) -> str:
     """`customer.bulk_assign` → `customerBulkAssign`."""
     return to_camel(kind.replace(".", "_"))
@@ -70,10 +79,10 @@ class _Builder:
     def schema(self) -> strawberry.Schema:
         self._fixed_types()
         for kind in self.parts.types.values():
-            self.names[f"{kind.name}Where"] = self._where(kind)
+            self._claim(f"{kind.name}Where", self._where(kind), kind.name)
             order = self._order(kind)
             if order is not None:
-                self.names[f"{kind.name}Order"] = order
+                self._claim(f"{kind.name}Order", order, kind.name)
         for kind in self.parts.types.values():
             self._object(kind)
         query = class_of("Query", self._queries(), description="Everything that can be read.")
@@ -86,6 +95,13 @@ class _Builder:
         )
         self._attach(core_schema(built))
         return built
+
+    def _claim(self, name: str, made: Any, of: str) -> None:
+        """Keep a type under its name; two of one name would silently replace one another."""
+        if name in self.names:
+            by = self.parts.type_owners.get(of, "core")
+            raise SchemaClash(f"type {name} of {by} is already declared; choose another name than {of}")
+        self.names[name] = made
 
     # -- fixed types
 
@@ -157,7 +173,7 @@ class _Builder:
         for name, words in (("and", "All of these."), ("or", "Any of these.")):
             fields.append(_optional_input(name, f"list[{kind.name}Where] | None", words, self.names))
         fields.append(_optional_input("not", f"{kind.name}Where | None", "Not this.", self.names))
-        _refuse_twice(f"{kind.name}Where", [f.graphql_name or "" for f in fields])
+        _refuse_twice(f"{kind.name}Where", _owned(fields, [*(f for f in kind.fields if f.filter), *kind.filters]))
         text = f"Conditions on {kind.name}; all given ones must hold, nested at most {DEEPEST} deep."
         return class_of(f"{kind.name}Where", fields, is_input=True, description=text)
 
@@ -176,10 +192,10 @@ class _Builder:
     # -- objects
 
     def _object(self, kind: ObjectType) -> None:
-        _refuse_twice(kind.name, [f.name for f in kind.fields], {f.name: f.owner for f in kind.fields})
+        _refuse_twice(kind.name, [(f.name, f.owner) for f in kind.fields])
         fields = [self._field(declared, kind) for declared in kind.fields]
         bases = (self.names["Node"],) if kind.prefix else ()
-        self.names[kind.name] = class_of(kind.name, fields, kind.description, bases=bases)
+        self._claim(kind.name, class_of(kind.name, fields, kind.description, bases=bases), kind.name)
         self._connection_types(kind)
 
     def _connection_types(self, kind: ObjectType) -> None:
@@ -191,8 +207,8 @@ class _Builder:
             ],
             description=f"A {kind.name} in a connection.",
         )
-        self.names[edge.__name__] = edge
-        self.names[f"{kind.name}Connection"] = class_of(
+        self._claim(f"{kind.name}Edge", edge, kind.name)
+        connection = class_of(
             f"{kind.name}Connection",
             [
                 field_of("edges", f"list[{kind.name}Edge]", "Rows with their cursors.", namespace=self.names),
@@ -202,6 +218,7 @@ class _Builder:
             ],
             description=f"A page of {kind.name} records.",
         )
+        self._claim(f"{kind.name}Connection", connection, kind.name)
         self._resolve(f"{kind.name}Connection", interpreter.connection_resolvers())
         self._resolve(
             f"{kind.name}Edge",
@@ -277,16 +294,20 @@ class _Builder:
                 fields.append(self._field(declared, None))
             else:
                 fields += declared.__strawberry_definition__.fields  # type: ignore[attr-defined]
-        _refuse_twice("Query", [f.graphql_name or f.python_name for f in fields])
+        owners = (*self.parts.query_owners, *("core" for _ in self.parts.queries))
+        named = [(n, o) for q, o in zip(self.parts.queries, owners, strict=False) for n in query_names(q)]
+        _refuse_twice("Query", [("node", "core"), *named])
         return sorted(fields, key=lambda f: f.graphql_name or f.python_name)
 
     def _mutations(self) -> list[StrawberryField]:
-        return [self._mutation(spec) for _, spec in sorted(self.parts.commands.items())]
+        specs = [spec for _, spec in sorted(self.parts.commands.items())]
+        _refuse_twice("Mutation", [(mutation_name(spec.kind), spec.owner) for spec in specs])
+        return [self._mutation(spec) for spec in specs]
 
     def _mutation(self, spec: CommandSpec) -> StrawberryField:
         name = mutation_name(spec.kind)
         payload = to_pascal(spec.kind.replace(".", "_")) + "Payload"
-        self.names[payload] = self._payload(payload, spec.command)
+        self._claim(payload, self._payload(payload, spec.command), spec.command.result_type())
         given = self.inputs.of(spec.command, to_pascal(spec.kind.replace(".", "_")) + "Input")
         arguments = [argument_of("input", given, "What to do.")]
         arguments += [argument_of(n, t | None, words) for n, t, words in ARGUMENTS]
@@ -318,7 +339,7 @@ class _Builder:
             ),
             field_of("replayed", bool, "Whether an earlier outcome of this idempotency key is shown."),
         ]
-        if "Approval" in self.parts.types:
+        if "Approval" in self.parts.types and key != "approval":
             fields.append(
                 field_of(
                     "approval",
@@ -374,10 +395,16 @@ def _label(type_: Any) -> str:
     return names.get(base) or SCALARS[base].name or "Value"
 
 
-def _refuse_twice(where: str, names: Iterable[str], owners: Mapping[str, str] | None = None) -> None:
-    seen: set[str] = set()
-    for name in names:
+def _owned(fields: Iterable[StrawberryField], declared: Iterable[Field | Filter]) -> list[tuple[str, str]]:
+    """Names of input fields with the owner of each; the connectives and, or, not are the core's."""
+    waiting = [(one.name, one.owner) for one in declared]
+    return waiting + [(f.graphql_name or "", "core") for f in list(fields)[len(waiting) :]]
+
+
+def _refuse_twice(where: str, names: Iterable[tuple[str, str]]) -> None:
+    """Refuse two fields of one name, naming both owners."""
+    seen: dict[str, str] = {}
+    for name, owner in names:
         if name in seen:
-            by = f" (last by {owners[name]})" if owners else ""
-            raise SchemaClash(f"{where}.{name} is declared twice{by}")
-        seen.add(name)
+            raise SchemaClash(f"{where}.{name} of {owner} is already declared by {seen[name]}")
+        seen[name] = owner

@@ -17,6 +17,8 @@ from graphql import (
 )
 from graphql.validation import MaxIntrospectionDepthRule
 
+from crm_core.graphql.limits import too_deep
+
 REMEMBERED_DOCUMENTS: Final = 500
 LONGEST_REMEMBERED: Final = 20_000  # characters; longer documents are read anew each time
 MOST_VALIDATION_ERRORS: Final = 20
@@ -49,7 +51,10 @@ class Documents:
             document = parse(query, max_tokens=self._tokens)
         except GraphQLSyntaxError as error:
             return [_with_code(error, _syntax_code(error))]
-        wrong = validate(self._schema, document, RULES, max_errors=MOST_VALIDATION_ERRORS)
+        try:
+            wrong = validate(self._schema, document, RULES, max_errors=MOST_VALIDATION_ERRORS)
+        except RecursionError:
+            return [too_deep()]
         return [_with_code(error, "GRAPHQL_VALIDATION_FAILED") for error in wrong] or document
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from graphql import GraphQLError
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, bindparam, false, func, not_, or_, select, true
 from sqlalchemy.sql.elements import BindParameter
 
 from crm_core.graphql.access import Access
@@ -31,6 +31,8 @@ _EQUALITY = ("eq", "ne", "in", "isNull")
 _ORDER = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "isNull")
 _TEXT = ("eq", "ne", "in", "contains", "startsWith", "isNull")
 MOST_VALUES = 100
+MOST_CONDITIONS = 1_000
+LONGEST_PATTERN = 1_000
 DEEPEST = 6
 
 
@@ -52,12 +54,28 @@ def predicate(
     depth: int = 0,
 ) -> ColumnElement[bool]:
     """The `where` input as SQL over `t`; related tables keep their own row rules. Raises for too deep or too long."""
+    if depth == 0:
+        _measured(where)
     if depth > DEEPEST:
         raise GraphQLError(f"where: nested deeper than {DEEPEST}", extensions={"code": "TOO_COMPLEX"})
     parts: list[ColumnElement[bool]] = [true()]
     for key, value in where.items():
         parts.append(_part(kind, t, key, value, access, types, depth))
     return and_(*parts)
+
+
+def _measured(where: Mapping[str, Any]) -> None:
+    """Refuse more conditions than a database takes in one statement."""
+    waiting: list[Any] = [where]
+    count = 0
+    while waiting:
+        one = waiting.pop()
+        count += 1
+        inner = one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
+        waiting.extend(inner)
+        if count > MOST_CONDITIONS:
+            text = f"where: more than {MOST_CONDITIONS} conditions and values"
+            raise GraphQLError(text, extensions={"code": "TOO_COMPLEX"})
 
 
 def _part(
@@ -81,20 +99,26 @@ def _part(
         return and_(true(), *map(inner, value)) if key == "and" else or_(false(), *map(inner, value))
     own = next((f for f in kind.filters if f.name == key), None)
     if own is not None:
-        return own.sql(t, access, stored(own.type)(value))
+        if own.owner in access.hidden:
+            raise _forbidden(kind, own.name, f"belongs to plugin {own.owner}, enabled in none of your lines")
+        return own.sql(t, access, _converted(own.name, own.type, value))
     declared = kind.by_name[key]
-    _allowed(kind, declared, access)
+    target = types.get(declared.target)
+    _allowed(kind, declared, access, target.scope if target else None)
     if declared.kind == "column":
         return _compared(declared, t, value, access)
     return _related(declared, t, value, access, types, depth)
 
 
-def _allowed(kind: ObjectType, declared: Field, access: Access) -> None:
-    if declared.scope is not None and not access.actor.may(declared.scope):
-        raise GraphQLError(
-            f"where.{declared.name} of {kind.name} needs the permission {declared.scope}",
-            extensions={"code": "FORBIDDEN"},
-        )
+def _allowed(kind: ObjectType, declared: Field, access: Access, target_scope: str | None) -> None:
+    """What one may not read, one may not ask about either."""
+    denial = access.denial(declared.owner, declared.scope, target_scope)
+    if denial is not None:
+        raise _forbidden(kind, declared.name, denial)
+
+
+def _forbidden(kind: ObjectType, name: str, why: str) -> GraphQLError:
+    return GraphQLError(f"where.{name} of {kind.name} {why} (无权访问)", extensions={"code": "FORBIDDEN"})
 
 
 def _related(
@@ -118,29 +142,53 @@ def _related(
 
 
 def _compared(declared: Field, t: Any, tests: Mapping[str, Any], access: Access) -> ColumnElement[bool]:
+    guessing = declared.mask is not None and not access.actor.may(declared.mask.unless)
+    if guessing and not tests.keys() <= {*_EQUALITY, "ne"}:
+        raise GraphQLError(
+            f"{declared.name} is shown to you in part only: compare it as a whole (仅支持精确匹配)",
+            extensions={"code": "FORBIDDEN"},
+        )
+
     def holds(column: ColumnElement[Any]) -> ColumnElement[bool]:
-        return and_(true(), *(_test(column, declared.type, op, value) for op, value in tests.items()))
+        return and_(true(), *(_test(column, declared.type, op, v, access.dialect) for op, v in tests.items()))
 
     if declared.match is not None:
         return declared.match(t, access, holds)
     return holds(declared.plain(t, access))
 
 
-def _test(column: ColumnElement[Any], type_: Any, operator: str, value: Any) -> ColumnElement[bool]:
+def _test(
+    column: ColumnElement[Any], type_: Any, operator: str, value: Any, dialect: str
+) -> ColumnElement[bool]:
     if operator == "isNull":
         return true() if value is None else (column.is_(None) if value else column.is_not(None))
-    if value is None:
-        raise GraphQLError(
-            f"{operator}: null is not a value; use isNull", extensions={"code": "INVALID_FILTER"}
-        )
-    convert = stored(type_)
+    if value is None or (operator == "in" and None in value):
+        raise _wrong(operator, "null is not a value; use isNull")
     if operator == "in":
         _bounded("in", value)
-        found = bindparam(
-            None, [convert(v) for v in value], type_=sql_type(type_), expanding=True, unique=True
-        )
-        return column.in_(found)
-    return _BINARY[operator](column, bindparam(None, convert(value), type_=sql_type(type_), unique=True))
+        values = [_converted("in", type_, one) for one in value]
+        return column.in_(bindparam(None, values, type_=sql_type(type_), expanding=True, unique=True))
+    converted = _converted(operator, type_, value)
+    if operator in _PATTERNS:
+        return _like(column, converted, operator, dialect)
+    return _BINARY[operator](column, bindparam(None, converted, type_=sql_type(type_), unique=True))
+
+
+def _converted(operator: str, type_: Any, value: Any) -> Any:
+    """The database value; refuses what no column of this type can hold."""
+    try:
+        converted = stored(type_)(value)
+        if isinstance(converted, str):
+            converted.encode()
+    except (ValueError, ArithmeticError) as error:
+        raise _wrong(operator, str(error)) from None
+    if isinstance(converted, str) and "\0" in converted:
+        raise _wrong(operator, "the character NUL is no text")
+    return converted
+
+
+def _wrong(operator: str, problem: str) -> GraphQLError:
+    return GraphQLError(f"{operator}: {problem}", extensions={"code": "INVALID_FILTER"})
 
 
 def _bounded(key: str, values: Any) -> None:
@@ -148,17 +196,19 @@ def _bounded(key: str, values: Any) -> None:
         raise GraphQLError(f"{key}: at most {MOST_VALUES} values", extensions={"code": "TOO_COMPLEX"})
 
 
-def _contains(column: ColumnElement[Any], value: BindParameter[Any]) -> ColumnElement[bool]:
-    return column.like(_literal_pattern(value, "%{}%"), escape="\\")
+_PATTERNS: Mapping[str, tuple[str, str]] = {"contains": ("%{}%", "*{}*"), "startsWith": ("{}%", "{}*")}
 
 
-def _starts(column: ColumnElement[Any], value: BindParameter[Any]) -> ColumnElement[bool]:
-    return column.like(_literal_pattern(value, "{}%"), escape="\\")
-
-
-def _literal_pattern(value: BindParameter[Any], form: str) -> BindParameter[Any]:
-    text = str(value.value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return bindparam(None, form.format(text), unique=True)
+def _like(column: ColumnElement[Any], text: str, operator: str, dialect: str) -> ColumnElement[bool]:
+    """Text as it stands: no wildcards, and case counts on both databases (SQLite's LIKE would overlook it)."""
+    if len(text) > LONGEST_PATTERN:
+        raise _wrong(operator, f"at most {LONGEST_PATTERN} characters")
+    like, glob = _PATTERNS[operator]
+    if dialect == "sqlite":
+        literal = "".join(f"[{c}]" if c in "*?[" else c for c in text)
+        return column.op("GLOB", is_comparison=True)(bindparam(None, glob.format(literal), String(), unique=True))
+    literal = "".join(f"\\{c}" if c in "\\%_" else c for c in text)
+    return column.like(bindparam(None, like.format(literal), String(), unique=True), escape="\\")
 
 
 _BINARY: Mapping[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnElement[bool]]] = {
@@ -168,6 +218,4 @@ _BINARY: Mapping[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnE
     "gte": lambda column, value: column >= value,
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
-    "contains": _contains,
-    "startsWith": _starts,
 }

@@ -67,7 +67,10 @@ def _batch(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolve
 
         parent = {name: row["need " + name] for name in declared.needs}
         value = await context.loader(_key(declared, info, row), load).load(_Parent(parent))
-        return None if value is None else show(value)
+        try:
+            return None if value is None else show(value)
+        except Exception as error:
+            raise _failed(declared) from error
 
     return resolve
 
@@ -82,10 +85,12 @@ async def _computed(declared: Field, rows: list[Row], context: Context) -> Seque
     except (Fault, GraphQLError):
         raise
     except Exception as error:
-        raise Fault(
-            "PLUGIN_FIELD_FAILED", f"{declared.name} of {declared.owner} failed (插件字段出错)"
-        ) from error
+        raise _failed(declared) from error
     return values
+
+
+def _failed(declared: Field) -> Fault:
+    return Fault("PLUGIN_FIELD_FAILED", f"{declared.name} of {declared.owner} failed (插件字段出错)")
 
 
 class _Parent(dict[str, Any]):
@@ -126,7 +131,7 @@ def _listing(declared: Field, owner: ObjectType | None, types: Types) -> Resolve
 
         async def load(parents: list[UUID]) -> Sequence[Any]:
             statement, t = _children(declared, owner, target, info, context, parents)
-            order = declared.order(t) if declared.order else [t.c.id]
+            order = [*(declared.order(t) if declared.order else ()), *([t.c.id] if "id" in t.c else [])]
             numbered = _numbered(statement, order, LISTING_LIMIT)
             return _grouped(await _rows(numbered, target, row["__fetch"]), parents)
 
@@ -217,7 +222,7 @@ async def node(context: Context, info: GraphQLResolveInfo, types: Types, shown_i
     except ValueError as error:
         raise GraphQLError(str(error), extensions={"code": "INVALID_ID"}) from None
     target = next((kind for kind in types.values() if kind.prefix == prefix), None)
-    if target is None or (target.scope is not None and not context.actor.may(target.scope)):
+    if target is None:
         return None
     return await record(context, info, target, key, context.fetch)
 
@@ -226,6 +231,8 @@ async def record(
     context: Context, info: GraphQLResolveInfo, target: ObjectType, key: UUID, fetch: Fetch
 ) -> Row | None:
     """One record by id with the fields this position of the document asks for; siblings are read together."""
+    if target.scope is not None and not context.actor.may(target.scope):
+        return None
 
     async def load(keys: list[UUID]) -> Sequence[Any]:
         t = target.aliased(context.access, "t")

@@ -66,8 +66,26 @@ def measure(
     """How deep, how wide and how costly a validated operation is.
 
     A fragment counts at every place that spreads it, yet is looked at once, so nesting fragments in one another
-    costs the server nothing.
+    costs the server nothing. Raises `GraphQLError` (TOO_DEEP) for fragments nested beyond all measure.
     """
+    try:
+        return _measured(schema, document, operation, variables, limits)
+    except RecursionError:
+        raise too_deep() from None
+
+
+def too_deep() -> GraphQLError:
+    """For documents whose nesting cannot even be measured."""
+    return GraphQLError("The document is nested too deeply (查询嵌套过深).", extensions={"code": "TOO_DEEP"})
+
+
+def _measured(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Variables,
+    limits: Limits,
+) -> Measure:
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     shape = _Shapes(fragments).of(operation.selection_set)
     mutation = operation.operation is OperationType.MUTATION
@@ -261,4 +279,4 @@ def _is_list(field: GraphQLField) -> bool:
     return is_list_type(plain)
 
 
-__all__ = ["Measure", "measure", "refuse_excess"]
+__all__ = ["Measure", "measure", "refuse_excess", "too_deep"]

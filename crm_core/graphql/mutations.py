@@ -75,7 +75,7 @@ def payload_resolvers(
         "userErrors": errors,
         "replayed": lambda payload, _info: payload["outcome"].replayed,
     }
-    return resolvers | ({"approval": approval} if "Approval" in types else {})
+    return {"approval": approval, **resolvers} if "Approval" in types else resolvers
 
 
 async def _record(kind: ObjectType, key: Any, fetch: Fetch, info: GraphQLResolveInfo) -> Any:

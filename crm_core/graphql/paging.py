@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,16 @@ from typing import Any
 import orjson
 from graphql import GraphQLError
 from sqlalchemy import ColumnElement, and_, bindparam, false, or_, tuple_
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
 from crm_core.graphql.access import Access
-from crm_core.graphql.fields import Id, ObjectType
+from crm_core.graphql.fields import Id, ObjectType, Yuan
 from crm_core.graphql.values import cursor_value, from_cursor, sql_type
+
+MOST_KEYS = 8
+LARGEST = 2**63
+_WAYS = (operators.desc_op, operators.asc_op, operators.nulls_first_op, operators.nulls_last_op)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +75,34 @@ def keys_of(
 
 
 def _asked(kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str]], access: Access) -> list[Key]:
-    keys = []
+    if len(order_by) > MOST_KEYS:
+        raise _bad(f"orderBy: at most {MOST_KEYS} keys; you gave {len(order_by)}.")
+    keys: dict[str, Key] = {}
     for entry in order_by:
         given = [(name, way) for name, way in entry.items() if way is not None]
         if len(given) != 1:
             raise _bad("Each entry of orderBy names exactly one field, e.g. [{ createdAt: DESC }].")
         name, way = given[0]
         declared = kind.by_name[name]
-        if declared.scope is not None and not access.actor.may(declared.scope):
-            raise GraphQLError(
-                f"orderBy {name} needs the permission {declared.scope}", extensions={"code": "FORBIDDEN"}
-            )
-        keys.append(Key(name, declared.plain(t, access), declared.type, way == "DESC", declared.nullable))
-    return keys
+        mask = declared.mask.unless if declared.mask else None
+        denial = access.denial(declared.owner, declared.scope, mask)
+        if denial is not None:
+            raise GraphQLError(f"orderBy {name} {denial} (无权访问)", extensions={"code": "FORBIDDEN"})
+        key = Key(name, declared.plain(t, access), declared.type, way == "DESC", declared.nullable)
+        keys.setdefault(name, key)  # a key named twice orders nothing the second time
+    return list(keys.values())
 
 
 def _default(kind: ObjectType, t: Any) -> list[Key]:
     keys = []
     for term in kind.order(t) if kind.order else ():
-        descending = isinstance(term, UnaryExpression)
-        column = term.element if isinstance(term, UnaryExpression) else term
+        descending, column = False, term
+        while isinstance(column, UnaryExpression) and column.modifier in _WAYS:
+            descending |= column.modifier is operators.desc_op
+            column = column.element
         name = str(getattr(column, "name", "key"))
-        keys.append(
-            Key(name, column, _python_type(kind, column), descending, bool(getattr(column, "nullable", True)))
-        )
+        nullable = bool(getattr(column, "nullable", True))
+        keys.append(Key(name, column, _python_type(kind, column), descending, nullable))
     return keys
 
 
@@ -116,11 +124,23 @@ def decode(keys: Sequence[Key], cursor: str) -> list[Any]:
     """The values behind a cursor; refuses one that is damaged or belongs to another order."""
     try:
         signature, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if signature != _signature(keys) or len(values) != len(keys):
-            raise _bad("The cursor belongs to another orderBy; start again without it.")
-        return [from_cursor(key.type, value) for key, value in zip(keys, values, strict=True)]
-    except (ValueError, TypeError, binascii.Error):
-        raise _bad("The cursor is damaged; start again without it.") from None
+    except (ValueError, TypeError):
+        raise _damaged() from None
+    if signature != _signature(keys):
+        raise _bad("The cursor belongs to another orderBy; start again without it.")
+    if len(values) != len(keys):
+        raise _damaged()
+    return [_value(key, value) for key, value in zip(keys, values, strict=True)]
+
+
+def _value(key: Key, value: Any) -> Any:
+    """One value of a cursor, which anybody may have made: it must be one the key's column can hold."""
+    if value is None and key.nullable:
+        return None
+    try:
+        return from_cursor(key.type, _formed(key, value))
+    except (ValueError, ArithmeticError, GraphQLError):
+        raise _damaged() from None
 
 
 def _signature(keys: Sequence[Key]) -> str:
@@ -165,3 +185,19 @@ def _bound(key: Key, value: Any) -> ColumnElement[Any]:
 
 def _bad(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": "INVALID_PAGE"})
+
+
+def _formed(key: Key, value: Any) -> Any:
+    if isinstance(value, bool) or key.type is bool:
+        fits = isinstance(value, bool) and key.type is bool
+    elif isinstance(value, int):
+        fits = (key.type is int or isinstance(key.type, Yuan)) and abs(value) < LARGEST
+    else:
+        fits = isinstance(value, str) and key.type is not int and "\0" not in value
+    if not fits:
+        raise ValueError
+    return value
+
+
+def _damaged() -> GraphQLError:
+    return _bad("The cursor is damaged; start again without it.")

@@ -155,6 +155,7 @@ class GraphQLServer:
         except HttpError as refusal:
             status, headers = refusal.status, refusal.headers
             answer = {"errors": [self._shown(error, exchange) for error in refusal.errors]}
+            answer |= {"extensions": {"cost": exchange.cost}} if exchange.cost else {}
         except Exception as error:  # noqa: BLE001  # the edge: masked and logged
             status, answer = self._unexpected(error, exchange)
         headers = {"x-request-id": exchange.request_id, "cache-control": "no-store", **headers}
@@ -237,9 +238,9 @@ class GraphQLServer:
         variables: Mapping[str, Any],
         exchange: Exchange,
     ) -> None:
-        found = measure(self._schema, document, operation, variables, self._limits)
-        exchange.cost = {"requested": found.cost, "limit": self._limits.cost}
         try:
+            found = measure(self._schema, document, operation, variables, self._limits)
+            exchange.cost = {"requested": found.cost, "limit": self._limits.cost}
             refuse_excess(found, self._limits)
         except GraphQLError as error:
             raise HttpError(_request_error_status(exchange), error) from None

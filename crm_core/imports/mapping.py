@@ -114,7 +114,7 @@ def suggest(header: tuple[str, ...], subject: Subject) -> Mapping:
     """
     spellings = {_key(name): field for field, names in SPELLINGS[subject].items() for name in (field, *names)}
     columns = {name: spellings[_key(name)] for name in header if _key(name) in spellings}
-    mapping = _checked(Mapping(subject=subject, columns=columns, values=VALUES[subject]))
+    mapping = checked(Mapping(subject=subject, columns=columns, values=VALUES[subject]))
     mapping.bind(header)
     return mapping
 
@@ -126,12 +126,17 @@ def load(path: Path) -> Mapping:
         MappingProblem: not TOML, unknown keys or fields, two columns for one field.
     """
     try:
-        return _checked(Mapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))))
+        return checked(Mapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise MappingProblem("MAPPING_UNREADABLE", {"reason": str(error)}) from error
 
 
-def _checked(mapping: Mapping) -> Mapping:
+def checked(mapping: Mapping) -> Mapping:
+    """The mapping itself, if its fields are fields and no two columns claim one.
+
+    Raises:
+        MappingProblem: an unknown field, or two columns for one field.
+    """
     fields: dict[str, str] = {}
     for name, field in mapping.columns.items():
         if field not in SPELLINGS[mapping.subject]:

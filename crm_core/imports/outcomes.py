@@ -148,6 +148,14 @@ WORDING: Mapping[str, tuple[str, str]] = {
     "TIME_MISSING": ("the row has no time", "缺少日期时间"),
     "TIME_NOT_REAL": ("{column}: the time {value} does not exist", "{column}:时间 {value} 不存在"),
     "TIME_UNREADABLE": ("{column}: {value} is not a time", "{column}:{value} 不是可识别的时间"),
+    "MINUTE_REPEATED": (
+        "{column}: row {first_row} tells of the same customer and minute, with other content",
+        "{column}:第 {first_row} 行已有同一客户同一分钟的记录且内容不同",
+    ),
+    "METHOD_NOT_OFFERED": (
+        "{column}: {value} is no kind of interaction here; it comes in as {kind}, {value} stands in its subject",
+        "{column}:此处没有互动方式 {value},按 {kind} 导入,原方式写入主题",
+    ),
     "METHOD_UNKNOWN": ("{column}: method {value} is not known", "{column}:未知的方式 {value}"),
 }
 """English and Chinese wording of every problem code."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import select
 
-from crm_core.commands import Command, Part, Ref
-from crm_core.customers.commands import CustomerId
-from crm_core.customers.models import CardState, Customer, CustomerLine, CustomerLineChange, CustomerStage, LineChangeKind
+from crm_core.commands import Command, Part, Perform, Ref
+from crm_core.customers.inputs import CustomerId
+from crm_core.customers.models import (
+    CardState,
+    Customer,
+    CustomerLine,
+    CustomerLineChange,
+    CustomerStage,
+    LineChangeKind,
+)
 from crm_core.errors import Refused
 from crm_core.interactions import tasks
 from crm_core.interactions.events import CallbackPlanSet, CardRestored, CardVoided
@@ -27,16 +34,26 @@ CallbackPlanId = Annotated[UUID, Ref("CallbackPlan", "cbp")]
 class CallbackInput(Part):
     """What a callback found (回访结果, CS-128, CS-130)."""
 
-    satisfaction: int | None = Field(None, ge=1, le=5, description="Satisfaction, 1 lowest to 5 highest (满意度).")
+    satisfaction: int | None = Field(
+        None, ge=1, le=5, description="Satisfaction, 1 lowest to 5 highest (满意度)."
+    )
     changed_needs: Words = Field("", description="Changes in the customer's needs (需求变化).")
-    product_quality: Words = Field("", description="Opinion on product use and quality (产品质量意见, CS-130).")
+    product_quality: Words = Field(
+        "", description="Opinion on product use and quality (产品质量意见, CS-130)."
+    )
     sales_strategy: Words = Field("", description="Suggestions on the sales strategy (销售策略建议, CS-130).")
-    problems: Words = Field("", description="Problems found; each callback with problems gives a task (发现的问题).")
-    assignee_id: UserId | None = Field(None, description="Who solves the problems; default: who called (负责人).")
+    problems: Words = Field(
+        "", description="Problems found; each callback with problems gives a task (发现的问题)."
+    )
+    assignee_id: UserId | None = Field(
+        None, description="Who solves the problems; default: who called (负责人)."
+    )
     due_on: date | None = Field(None, description="Until when; default: by the settings (截止日期).")
 
 
-async def note_callback(work: Work, row: Interaction, found: CallbackInput | None, team_id: UUID | None) -> None:
+async def note_callback(
+    work: Work, row: Interaction, found: CallbackInput | None, team_id: UUID | None
+) -> None:
     """Keep what the callback found; problems become a task, so that they are solved in time (CS-128)."""
     if found is None:
         return
@@ -86,11 +103,13 @@ async def judge_card(work: Work, row: Interaction) -> None:
         return
     line = await locked_line(work, row.customer_id, row.line)
     if line is not None and line.stage == CustomerStage.CUSTOMER and line.card_state == CardState.VALID:
-        _set_card(work, line, CardState.VOID, f"{limit} callbacks by SMS alone (连续 {limit} 次短信回访, CS-131)")
-        work.record(CardVoided.of(line))
+        why = f"{limit} callbacks by SMS alone (连续 {limit} 次短信回访, CS-131)"
+        customer = await _set_card(work, line, CardState.VOID, why)
+        work.record(CardVoided.of(customer, line=line.line))
 
 
-def _set_card(work: Work, line: CustomerLine, state: CardState, why: str) -> None:
+async def _set_card(work: Work, line: CustomerLine, state: CardState, why: str) -> Customer:
+    """Change the card, keep that in the row's history, and count it as a change of the customer too."""
     work.add(
         CustomerLineChange(
             customer_line_id=line.id,
@@ -102,13 +121,16 @@ def _set_card(work: Work, line: CustomerLine, state: CardState, why: str) -> Non
         )
     )
     line.card_state = state.value
+    customer = await work.session.get_one(Customer, line.customer_id)
     work.touch(line)
+    work.touch(customer)
+    return customer
 
 
 class RestoreCard(Command):
     """Make a void customer card valid again, after a callback that was not by SMS (恢复客户卡, CS-131)."""
 
-    kind: ClassVar[str] = "customer_card.restore"
+    kind: ClassVar[str] = "customer.restore_card"
     scope: ClassVar[str] = "interaction.review"
     returns: ClassVar[str | list[str]] = "Customer"
     customer_id: CustomerId = Field(description="The customer.")
@@ -122,9 +144,9 @@ async def restore_card(work: Work, command: RestoreCard) -> Customer:
         raise Refused(CARD_NOT_VOID("customerId"))
     if list(await last_callbacks(work, line.customer_id, line.line, 1)) == [Channel.SMS]:
         raise Refused(CARD_STILL_INVALID("customerId"))
-    _set_card(work, line, CardState.VALID, command.why)
-    work.record(CardRestored.of(line))
-    return await work.get(Customer, line.customer_id, "customerId")
+    customer = await _set_card(work, line, CardState.VALID, command.why)
+    work.record(CardRestored.of(customer, line=line.line))
+    return customer
 
 
 # -- plans
@@ -141,7 +163,8 @@ class SetCallbackPlan(Command):
     every_days: int = Field(ge=1, le=3650, description="A callback at least every so many days (间隔天数).")
     channel: Channel | None = Field(None, description="Channel that meets the plan; null: any (渠道).")
     old_customers: bool = Field(
-        False, description="Only old customers (stage CUSTOMER), by telephone or on site only (老客户, CS-129)."
+        False,
+        description="Only old customers (stage CUSTOMER), by telephone or on site only (老客户, CS-129).",
     )
     valid_from: date = Field(description="First day of the plan (生效日期).")
     valid_to: date | None = Field(None, description="Last day of the plan; null: open (失效日期).")
@@ -152,7 +175,11 @@ async def set_callback_plan(work: Work, command: SetCallbackPlan) -> CallbackPla
     if command.valid_to is not None and command.valid_to < command.valid_from:
         raise Refused(PERIOD_REVERSED("validTo", rule="CS-128"))
     team_id = await team_of(work, command.team_id, None)
-    own = (CallbackPlan.line == work.acting_line, CallbackPlan.team_id == team_id, CallbackPlan.name == command.name)
+    own = (
+        CallbackPlan.line == work.acting_line,
+        CallbackPlan.team_id == team_id,
+        CallbackPlan.name == command.name,
+    )
     plan = await work.session.scalar(select(CallbackPlan).where(*own))
     values = command.model_dump(by_alias=False, exclude={"team_id", "name"})
     if plan is None:
@@ -165,4 +192,4 @@ async def set_callback_plan(work: Work, command: SetCallbackPlan) -> CallbackPla
     return plan
 
 
-COMMANDS = {RestoreCard: restore_card, SetCallbackPlan: set_callback_plan}
+COMMANDS: dict[type[Command], Perform] = {RestoreCard: restore_card, SetCallbackPlan: set_callback_plan}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import ClassVar
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from crm_core.commands import Command, omitted
-from crm_core.customers.commands import CustomerId
+from crm_core.commands import Command, Perform, omitted
+from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Refused, UserError, raise_if
 from crm_core.interactions import callbacks, reports, states, tasks, visits
 from crm_core.interactions.callbacks import CallbackInput, judge_card, note_callback
@@ -23,6 +23,7 @@ from crm_core.interactions.events import (
 from crm_core.interactions.models import Channel, Direction, Interaction, Visit
 from crm_core.interactions.people import (
     Long,
+    Moment,
     ParticipantInput,
     Short,
     TeamId,
@@ -46,7 +47,13 @@ from crm_core.interactions.refusals import (
 )
 from crm_core.interactions.reports import send_reports
 from crm_core.interactions.tasks import InteractionId
-from crm_core.interactions.visits import VisitPlanInput, add_plan, change_plan, plan_problems, refuse_unplanned
+from crm_core.interactions.visits import (
+    VisitPlanInput,
+    add_plan,
+    change_plan,
+    plan_problems,
+    refuse_unplanned,
+)
 from crm_core.registry import InteractionKind
 from crm_core.work import Work
 
@@ -62,11 +69,13 @@ class PlanInteraction(_InteractionCommand):
 
     kind = "interaction.plan"
     customer_id: CustomerId = Field(description="The customer (客户).")
-    interaction_kind: str = Field(max_length=40, description="Kind, e.g. visit, call, meeting (互动方式).")
-    planned_at: AwareDatetime = Field(description="When it is to take place (计划时间).")
+    interaction_kind: str = Field(
+        alias="kind", max_length=40, description="Kind, e.g. visit, call, meeting (互动方式)."
+    )
+    planned_at: Moment = Field(description="When it is to take place (计划时间).")
     channel: Channel | None = Field(None, description="Channel; default: the kind's (渠道, CS-127).")
     is_callback: bool = Field(False, description="Whether it is a callback (是否回访).")
-    subject: Short = Field("", description="What it is about (主题).")
+    subject_text: Short = Field("", alias="subject", description="What it is about (主题).")
     performer_id: UserId | None = Field(None, description="Who performs it; default: you (执行人).")
     team_id: TeamId | None = Field(None, description="Team it counts for; default: the customer's (团队).")
     participants: list[ParticipantInput] = Field(
@@ -91,7 +100,7 @@ async def plan_interaction(work: Work, command: PlanInteraction) -> Interaction:
             direction=Direction.OUTBOUND.value,
             is_visit=kind.plan_required,
             is_callback=command.is_callback,
-            subject=command.subject,
+            subject=command.subject_text,
             occurred_at=command.planned_at,
             occurred_on=local_day(work, command.planned_at),
             planned_at=command.planned_at,
@@ -126,11 +135,13 @@ class LogInteraction(_InteractionCommand):
 
     kind = "interaction.log"
     customer_id: CustomerId = Field(description="The customer (客户).")
-    interaction_kind: str = Field(max_length=40, description="Kind, e.g. call, wechat, showroom_visit (互动方式).")
-    occurred_at: AwareDatetime | None = Field(None, description="When it took place; default: now (发生时间).")
+    interaction_kind: str = Field(
+        alias="kind", max_length=40, description="Kind, e.g. call, wechat, showroom_visit (互动方式)."
+    )
+    occurred_at: Moment | None = Field(None, description="When it took place; default: now (发生时间).")
     channel: Channel | None = Field(None, description="Channel; default: the kind's (渠道, CS-127).")
     direction: Direction = Field(Direction.OUTBOUND, description="Who began it (方向).")
-    subject: Short = Field("", description="What it was about (主题).")
+    subject_text: Short = Field("", alias="subject", description="What it was about (主题).")
     content: Long = Field("", description="The short report: what was said and found (内容, CS-119).")
     is_callback: bool = Field(False, description="Whether it was a callback (是否回访).")
     callback: CallbackInput | None = Field(None, description="What the callback found (回访结果).")
@@ -145,9 +156,15 @@ class LogInteraction(_InteractionCommand):
     report_to: list[UserId] = Field(
         default_factory=list, max_length=50, description="Others who need to know (抄送, CS-119)."
     )
-    consultant_name: Short | None = Field(None, max_length=120, description="Consultant as a file names him (销售顾问).")
-    source: str | None = Field(None, min_length=1, max_length=40, description="System it comes from (来源系统).")
-    external_id: str | None = Field(None, min_length=1, max_length=120, description="Its id there (外部编号).")
+    consultant_name: Short | None = Field(
+        None, max_length=120, description="Consultant as a file names him (销售顾问)."
+    )
+    source: str | None = Field(
+        None, min_length=1, max_length=40, description="System it comes from (来源系统)."
+    )
+    external_id: str | None = Field(
+        None, min_length=1, max_length=120, description="Its id there (外部编号)."
+    )
 
 
 async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
@@ -166,6 +183,7 @@ async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
             kind=kind.name,
             channel=channel,
             status="DONE",
+            subject=command.subject_text,
             is_visit=kind.plan_required,
             occurred_at=occurred_at,
             occurred_on=local_day(work, occurred_at),
@@ -181,7 +199,7 @@ async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
 
 
 _LOGGED = {
-    "customer_id", "direction", "subject", "content", "is_callback", "duration_minutes", "next_step", "next_on",
+    "customer_id", "direction", "content", "is_callback", "duration_minutes", "next_step", "next_on",
     "consultant_name", "source", "external_id",
 }  # fmt: skip
 
@@ -190,7 +208,7 @@ def _log_problems(
     work: Work, command: LogInteraction, kind: InteractionKind, channel: str | None
 ) -> Iterator[UserError]:
     if kind.plan_required:
-        yield VISIT_NEEDS_PLAN("interactionKind")
+        yield VISIT_NEEDS_PLAN("kind")
     if channel is None:
         yield CHANNEL_REQUIRED("channel", kind=kind.name)
     yield from _done_problems(work, command.occurred_at, command.content)
@@ -223,7 +241,7 @@ class CompleteInteraction(_InteractionCommand):
     kind = "interaction.complete"
     subject = "id"
     id: InteractionId = Field(description="The planned interaction.")
-    occurred_at: AwareDatetime | None = Field(None, description="When it took place; default: now (发生时间).")
+    occurred_at: Moment | None = Field(None, description="When it took place; default: now (发生时间).")
     content: Long = Field("", description="The short report: what was said and found (内容, CS-119).")
     channel: Channel = omitted(description="Channel, when another than planned (渠道, CS-127).")
     duration_minutes: int | None = omitted(ge=0, le=10_080, description="How long, minutes (时长).")
@@ -292,7 +310,7 @@ class UpdateInteraction(_InteractionCommand):
     next_step: Words = omitted(max_length=2000, description="What follows (下一步).")
     next_on: date | None = omitted(description="Day of the next contact (下次联系日期).")
     participants: list[ParticipantInput] = omitted(max_length=50, description="Who takes part (参与人).")
-    planned_at: AwareDatetime = omitted(description="When it is to take place (计划时间).")
+    planned_at: Moment = omitted(description="When it is to take place (计划时间).")
     performer_id: UserId = omitted(description="Who performs it (执行人).")
     channel: Channel = omitted(description="Channel (渠道).")
     visit: VisitPlanInput = omitted(description="Plan of a visit; what is left out stays (探望计划).")
@@ -352,11 +370,11 @@ async def _change_visit(work: Work, row: Interaction, plan: VisitPlanInput) -> N
 def _kind(work: Work, name: str) -> InteractionKind:
     kinds = work.registry.interaction_kinds
     if name not in kinds:
-        raise Refused(UNKNOWN_KIND("interactionKind", kind=name, known=", ".join(sorted(kinds))))
+        raise Refused(UNKNOWN_KIND("kind", kind=name, known=", ".join(sorted(kinds))))
     return kinds[name]
 
 
-COMMANDS = {
+COMMANDS: dict[type[Command], Perform] = {
     PlanInteraction: plan_interaction,
     LogInteraction: log_interaction,
     CompleteInteraction: complete_interaction,

@@ -81,23 +81,31 @@ class ReportRead(Event):
 class CardVoided(Event):
     """Callbacks by SMS alone voided the salesperson's customer card (客户卡作废, CS-131)."""
 
-    kind: ClassVar[str] = "customer_card.voided"
-    subject_type: ClassVar[str] = "CustomerLine"
-    public: ClassVar[tuple[str, ...]] = ("customer_id", "line", "owner_id", "card_state")
+    kind: ClassVar[str] = "customer.card_voided"
+    subject_type: ClassVar[str] = "Customer"
+    line: str
 
 
 class CardRestored(Event):
     """A void customer card became valid again (客户卡恢复, CS-131)."""
 
-    kind: ClassVar[str] = "customer_card.restored"
-    subject_type: ClassVar[str] = "CustomerLine"
-    public: ClassVar[tuple[str, ...]] = ("customer_id", "line", "owner_id", "card_state")
+    kind: ClassVar[str] = "customer.card_restored"
+    subject_type: ClassVar[str] = "Customer"
+    line: str
 
 
 class _OfTask(Event):
     kind: ClassVar[str] = ""
     subject_type: ClassVar[str] = "Task"
-    public: ClassVar[tuple[str, ...]] = ("line", "customer_id", "interaction_id", "title", "due_on", "assignee_id", "status")
+    public: ClassVar[tuple[str, ...]] = (
+        "line",
+        "customer_id",
+        "interaction_id",
+        "title",
+        "due_on",
+        "assignee_id",
+        "status",
+    )
 
 
 class TaskCreated(_OfTask):
@@ -137,7 +145,15 @@ class CallbackPlanSet(Event):
 
     kind: ClassVar[str] = "callback_plan.set"
     subject_type: ClassVar[str] = "CallbackPlan"
-    public: ClassVar[tuple[str, ...]] = ("line", "team_id", "name", "every_days", "channel", "valid_from", "valid_to")
+    public: ClassVar[tuple[str, ...]] = (
+        "line",
+        "team_id",
+        "name",
+        "every_days",
+        "channel",
+        "valid_from",
+        "valid_to",
+    )
 
 
 class SalesMeetingRecorded(Event):

@@ -100,7 +100,9 @@ class Interaction(Aggregate):
         Index("ix_interactions_line_occurred_at_id", "line", "occurred_at", "id"),
         Index("ix_interactions_customer_id_occurred_at_id", "customer_id", "occurred_at", "id"),
         Index("ix_interactions_line_kind_occurred_at_id", "line", "kind", "occurred_at", "id"),
-        Index("ix_interactions_line_performer_id_occurred_at_id", "line", "performer_id", "occurred_at", "id"),
+        Index(
+            "ix_interactions_line_performer_id_occurred_at_id", "line", "performer_id", "occurred_at", "id"
+        ),
         Index("ix_interactions_line_status_occurred_at_id", "line", "status", "occurred_at", "id"),
         Index("ix_interactions_line_channel_occurred_at_id", "line", "channel", "occurred_at", "id"),
         Index("ix_interactions_line_is_callback_occurred_at_id", "line", "is_callback", "occurred_at", "id"),
@@ -111,7 +113,9 @@ class Interaction(Aggregate):
         "subject": Personal("content", "What the contact was about"),
         "content": Personal("content", "What was said; part of the customer archive (CS-014)"),
         "next_step": Personal("content", "What follows from the contact"),
-        "consultant_name": Personal("identity", "Who held the contact, as an imported file names him", mask="name"),
+        "consultant_name": Personal(
+            "identity", "Who held the contact, as an imported file names him", mask="name"
+        ),
     }
 
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.id"))
@@ -141,7 +145,9 @@ class Participant(Record):
     """Who took part in an interaction (参与人): a colleague, a contact, or a person by name only."""
 
     __tablename__ = "interaction_participants"
-    __table_args__ = (Index("ix_interaction_participants_contact_id_interaction_id", "contact_id", "interaction_id"),)
+    __table_args__ = (
+        Index("ix_interaction_participants_contact_id_interaction_id", "contact_id", "interaction_id"),
+    )
     personal: ClassVar[dict[str, Personal]] = {
         "name": Personal("identity", "Who took part in the contact", mask="name"),
     }

@@ -31,7 +31,9 @@ VISIT_PLAN_INCOMPLETE = Message(
     "VISIT_PLAN_INCOMPLETE", "The visit plan lacks {field}.", "拜访计划缺少 {field}。", rule="CS-106"
 )
 NOT_A_VISIT = Message(
-    "NOT_A_VISIT", "A {kind} is no visit; it has neither plan nor report.", "{kind} 不是拜访，没有探望计划和探望报告。"
+    "NOT_A_VISIT",
+    "A {kind} is no visit; it has neither plan nor report.",
+    "{kind} 不是拜访，没有探望计划和探望报告。",
 )
 UNKNOWN_PREPARATION = Message(
     "UNKNOWN_PREPARATION",
@@ -63,9 +65,7 @@ IN_FUTURE = Message(
 OTHER_CUSTOMER = Message(
     "CONTACT_OF_OTHER_CUSTOMER", "The contact belongs to another customer.", "该联系人属于其他客户。"
 )
-OTHER_LINE = Message(
-    "RECORD_OF_OTHER_LINE", "It belongs to line {line}.", "该记录属于业务线 {line}。"
-)
+OTHER_LINE = Message("RECORD_OF_OTHER_LINE", "It belongs to line {line}.", "该记录属于业务线 {line}。")
 WHO_REQUIRED = Message(
     "PARTICIPANT_UNCLEAR",
     "Give exactly one of userId, contactId and name.",
@@ -88,16 +88,17 @@ OWN_REPORT = Message(
     "报告须由上级审核，不能由拜访人自己审核。",
     rule="CS-106",
 )
-CARD_NOT_VOID = Message("CARD_NOT_VOID", "The customer card is valid.", "客户卡有效，无需恢复。", rule="CS-131")
+CARD_NOT_VOID = Message(
+    "CARD_NOT_VOID", "The customer card is valid.", "客户卡有效，无需恢复。", rule="CS-131"
+)
 CARD_STILL_INVALID = Message(
     "CARD_STILL_INVALID",
     "The last callback was by SMS again; call back through another channel first.",
     "最近一次回访仍为短信；请先以其他方式回访。",
     rule="CS-131",
 )
-PERIOD_REVERSED = Message(
-    "PERIOD_REVERSED", "The period ends before it begins.", "期间的结束早于开始。"
-)
+PERIOD_REVERSED = Message("PERIOD_REVERSED", "The period ends before it begins.", "期间的结束早于开始。")
+ZONE_MISSING = Message("ZONE_MISSING", "The moment has no time zone.", "时间缺少时区。")
 
 MESSAGES: tuple[Message, ...] = (
     UNKNOWN_KIND, VISIT_NEEDS_PLAN, PLAN_TOO_LATE, PLAN_AFTER_VISIT, VISIT_PLAN_INCOMPLETE, NOT_A_VISIT,

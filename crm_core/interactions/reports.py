@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 
 from crm_core.access.models import User
 from crm_core.access.queries import members_of
-from crm_core.commands import Command, Ref
+from crm_core.commands import Command, Perform, Ref
 from crm_core.interactions.events import ReportRead, ReportSent
 from crm_core.interactions.models import Interaction, InteractionReport
 from crm_core.work import Work
@@ -37,7 +37,9 @@ async def send_reports(work: Work, row: Interaction, others: Sequence[UUID]) -> 
 
 def report_text(row: Interaction) -> str:
     """The report in words: subject, content, next step."""
-    following = " ".join(part for part in (row.next_on.isoformat() if row.next_on else "", row.next_step) if part)
+    following = " ".join(
+        part for part in (row.next_on.isoformat() if row.next_on else "", row.next_step) if part
+    )
     return "\n".join(part for part in (row.subject, row.content, following) if part)
 
 
@@ -72,4 +74,4 @@ async def read_report(work: Work, _command: ReadReport) -> InteractionReport:
     return report
 
 
-COMMANDS = {ReadReport: read_report}
+COMMANDS: dict[type[Command], Perform] = {ReadReport: read_report}

@@ -28,10 +28,14 @@ class InteractionSettings(BaseModel):
     )
     preparations: list[str] = Field(CHECKLIST, description="Checklist before a visit (拜访准备清单, CS-111).")
     guidance_minutes: int = Field(
-        60, ge=0, description="Minutes set aside on each visit to guide the customer, at least (指导时间, CS-116)."
+        60,
+        ge=0,
+        description="Minutes set aside on each visit to guide the customer, at least (指导时间, CS-116).",
     )
     guidance_minutes_most: int = Field(
-        120, ge=0, description="Minutes set aside to guide the customer, at most; noted, never enforced (CS-116)."
+        120,
+        ge=0,
+        description="Minutes set aside to guide the customer, at most; noted, never enforced (CS-116).",
     )
     report_roles: list[str] = Field(
         ["regional_director", "marketing_gm"],

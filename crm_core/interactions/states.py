@@ -23,9 +23,21 @@ INTERACTION = Lifecycle(
         Move("cancel", ("PLANNED",), "CANCELLED", _WRITE, "It will not take place."),
         Move("replan", ("PLANNED",), "PLANNED", _WRITE, "Time, performer or plan change."),
         Move("amend", ("PLANNED",), "PLANNED", _WRITE, "Words or next step change."),
-        Move("amend", ("DONE",), "DONE", _WRITE, "Words or next step change; the audit trail keeps the original."),
+        Move(
+            "amend",
+            ("DONE",),
+            "DONE",
+            _WRITE,
+            "Words or next step change; the audit trail keeps the original.",
+        ),
         Move("submit_report", ("DONE",), "DONE", _WRITE, "The report of a visit goes to the superior."),
-        Move("review_report", ("DONE",), "DONE", "interaction.review", "The superior accepts or returns the report."),
+        Move(
+            "review_report",
+            ("DONE",),
+            "DONE",
+            "interaction.review",
+            "The superior accepts or returns the report.",
+        ),
     ),
 )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 
-from crm_core.commands import Command, omitted, Ref
-from crm_core.customers.commands import CustomerId
+from crm_core.commands import Command, Perform, Ref, omitted
+from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Refused
 from crm_core.interactions import states
 from crm_core.interactions.events import TaskCancelled, TaskCompleted, TaskCreated, TaskUpdated
@@ -160,7 +160,7 @@ async def cancel_task(work: Work, _command: CancelTask) -> Task:
     return task
 
 
-COMMANDS = {
+COMMANDS: dict[type[Command], Perform] = {
     CreateTask: create_task,
     UpdateTask: update_task,
     CompleteTask: complete_task,

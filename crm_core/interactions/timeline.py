@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Uuid,
     cast,
+    false,
     func,
     literal,
     null,
@@ -49,7 +50,7 @@ def source(
     def entries(access: Access) -> Select[Any]:
         t = declared.aliased(access, f"{name}_entry")
         rule = declared.visible(t, access)
-        return select(
+        columns: list[ColumnElement[Any]] = [
             t.c.customer_id.label("customer_id"),
             t.c.line.label("line"),
             at(t).label("at"),
@@ -57,7 +58,8 @@ def source(
             (kind(t) if kind else literal(name)).label("kind"),
             title(t).label("title"),
             (status(t) if status else cast(null(), String())).label("status"),
-        ).where(t.c.customer_id.is_not(None), true() if rule is None else rule)
+        ]
+        return select(*columns).where(t.c.customer_id.is_not(None), true() if rule is None else rule)
 
     return Source(name, entries)
 
@@ -70,7 +72,9 @@ def entries_of(access: Access) -> FromClause:
 
 
 def _none() -> Select[Any]:
-    nothing = [cast(null(), String()).label(name) for name in ("line", "id", "kind", "title", "status")]
-    return select(
-        cast(null(), Uuid()).label("customer_id"), cast(null(), UtcDateTime()).label("at"), *nothing
-    ).where(~true())
+    texts = [cast(null(), String()).label(name) for name in ("line", "id", "kind", "title", "status")]
+    nothing: list[ColumnElement[Any]] = [
+        cast(null(), Uuid()).label("customer_id"),
+        cast(null(), UtcDateTime()).label("at"),
+    ]
+    return select(*nothing, *texts).where(false())

@@ -10,11 +10,16 @@ from typing import ClassVar
 from pydantic import Field
 from sqlalchemy import select
 
-from crm_core.commands import Command, Part, omitted
+from crm_core.commands import Command, Part, Perform, omitted
 from crm_core.customers.models import CustomerGrade
 from crm_core.errors import Refused, UserError, raise_if
 from crm_core.interactions import states
-from crm_core.interactions.events import CadenceSet, SalesMeetingRecorded, VisitReportReviewed, VisitReportSubmitted
+from crm_core.interactions.events import (
+    CadenceSet,
+    SalesMeetingRecorded,
+    VisitReportReviewed,
+    VisitReportSubmitted,
+)
 from crm_core.interactions.models import (
     AlternativeWay,
     Cadence,
@@ -46,7 +51,9 @@ from crm_core.work import Work
 class VisitPlanInput(Part):
     """The plan of a visit, made in advance (探望计划, CS-106, CS-110, CS-111, CS-113)."""
 
-    purposes: list[VisitPurpose] = Field(default_factory=list, max_length=5, description="Purposes (拜访目的, CS-110).")
+    purposes: list[VisitPurpose] = Field(
+        default_factory=list, max_length=5, description="Purposes (拜访目的, CS-110)."
+    )
     target: Words = Field("", max_length=2000, description="What is to be reached (拜访目标).")
     occasion: VisitOccasion = Field(
         VisitOccasion.IRREGULAR, description="Regular or irregular visit (定期/不定期, CS-107)."
@@ -55,10 +62,15 @@ class VisitPlanInput(Part):
         None, description="Another way to a large or hard-to-visit customer (其他拜访方式, CS-113)."
     )
     preparations: list[str] = Field(
-        default_factory=list, max_length=50, description="Items of the checklist already done (准备事项, CS-111)."
+        default_factory=list,
+        max_length=50,
+        description="Items of the checklist already done (准备事项, CS-111).",
     )
     guidance_minutes: int | None = Field(
-        None, ge=0, le=1440, description="Minutes set aside to guide the customer; default: by the settings (CS-116)."
+        None,
+        ge=0,
+        le=1440,
+        description="Minutes set aside to guide the customer; default: by the settings (CS-116).",
     )
 
 
@@ -77,15 +89,19 @@ def plan_problems(work: Work, plan: VisitPlanInput | None) -> Iterator[UserError
 def add_plan(work: Work, row: Interaction, plan: VisitPlanInput) -> Visit:
     """Keep the plan with the checklist of today's settings."""
     settings = work.settings_of("interactions")
-    visit = work.add(Visit(interaction_id=row.id, checklist=list(settings.preparations), purposes=[], preparations=[]))
+    visit = work.add(
+        Visit(interaction_id=row.id, checklist=list(settings.preparations), purposes=[], preparations=[])
+    )
     change_plan(visit, plan)
-    visit.guidance_planned = plan.guidance_minutes if plan.guidance_minutes is not None else settings.guidance_minutes
+    visit.guidance_planned = (
+        plan.guidance_minutes if plan.guidance_minutes is not None else settings.guidance_minutes
+    )
     return visit
 
 
 def change_plan(visit: Visit, plan: VisitPlanInput) -> None:
     """Write what the plan says; what it leaves out stays."""
-    given = plan.given()
+    given = {name: getattr(plan, name) for name in plan.model_fields_set}
     planned = given.pop("guidance_minutes", visit.guidance_planned)
     visit.guidance_planned = planned
     for column, value in given.items():
@@ -126,7 +142,9 @@ class SubmitReport(_VisitCommand):
     feedback: Words = omitted(description="The customer's feedback (客户反馈, CS-117).")
     host_name: Short = omitted(max_length=120, description="Whom you met (接待人姓名, CS-112).")
     host_title: Short = omitted(max_length=120, description="His post (接待人职务, CS-112).")
-    decision_power: Words = omitted(max_length=500, description="His say on future cooperation (决策权, CS-112).")
+    decision_power: Words = omitted(
+        max_length=500, description="His say on future cooperation (决策权, CS-112)."
+    )
     needs: Words = omitted(description="The customer's own view of needs and problems (需求与问题, CS-112).")
     attitude: Words = omitted(description="The customer's attitude (态度, CS-112).")
     demands: Words = omitted(description="Demands and suggestions (要求和建议, CS-112).")
@@ -135,12 +153,20 @@ class SubmitReport(_VisitCommand):
         description="Competitors' customer relations: service, process, staff (竞争对手情况, CS-114)."
     )
     guidance: Words = omitted(description="Guidance given on site (现场指导, CS-114).")
-    guidance_minutes: int | None = omitted(ge=0, le=1440, description="Minutes spent on guidance (指导时间, CS-116).")
+    guidance_minutes: int | None = omitted(
+        ge=0, le=1440, description="Minutes spent on guidance (指导时间, CS-116)."
+    )
     credit_change: Words = omitted(max_length=2000, description="Changes in credit (信用异动, CS-114).")
     credit_change_cause: Words = omitted(max_length=2000, description="Their causes (异动原因, CS-114).")
-    company_topics: Words = omitted(max_length=2000, description="Company information given (企业信息, CS-115).")
-    activity_topics: Words = omitted(max_length=2000, description="Activity information given (活动信息, CS-115).")
-    product_topics: Words = omitted(max_length=2000, description="Product information given (产品信息, CS-115).")
+    company_topics: Words = omitted(
+        max_length=2000, description="Company information given (企业信息, CS-115)."
+    )
+    activity_topics: Words = omitted(
+        max_length=2000, description="Activity information given (活动信息, CS-115)."
+    )
+    product_topics: Words = omitted(
+        max_length=2000, description="Product information given (产品信息, CS-115)."
+    )
     competitor_topics: Words = omitted(
         max_length=2000, description="Competitor information given (竞争对手信息, CS-115)."
     )
@@ -226,7 +252,9 @@ class SetCadence(Command):
     scope: ClassVar[str] = "interaction.manage"
     returns: ClassVar[str | list[str]] = "Cadence"
     grade: CustomerGrade = Field(description="Grade of the customers (客户等级).")
-    interaction_kind: str = Field("visit", max_length=40, description="Kind of interaction that counts (互动方式).")
+    interaction_kind: str = Field(
+        "visit", alias="kind", max_length=40, description="Kind of interaction that counts (互动方式)."
+    )
     form: Short = Field("", description="Form, e.g. 上门拜访, 座谈会 (形式).")
     every_days: int = Field(ge=1, le=3650, description="At least once in so many days (间隔天数).")
     valid_from: date = Field(description="First day it holds; earlier settings hold until then (生效日期).")
@@ -235,7 +263,12 @@ class SetCadence(Command):
 async def set_cadence(work: Work, command: SetCadence) -> Cadence:
     """The cadence of this grade, kind and day, new or changed; earlier ones stay as history."""
     kind = command.interaction_kind
-    own = {"line": work.acting_line, "grade": command.grade.value, "kind": kind, "valid_from": command.valid_from}
+    own = {
+        "line": work.acting_line,
+        "grade": command.grade.value,
+        "kind": kind,
+        "valid_from": command.valid_from,
+    }
     cadence = await work.session.scalar(select(Cadence).filter_by(**own))
     if cadence is None:
         cadence = work.add(Cadence(**own, form=command.form, every_days=command.every_days))
@@ -280,7 +313,7 @@ async def record_meeting(work: Work, command: RecordMeeting) -> SalesMeeting:
     return meeting
 
 
-COMMANDS = {
+COMMANDS: dict[type[Command], Perform] = {
     SubmitReport: submit_report,
     ReviewReport: review_report,
     SetCadence: set_cadence,

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 import strawberry
@@ -189,6 +190,13 @@ class Kit:
     async def rows(self, model: Any) -> list[Any]:
         """All rows of a table, unseen by any row rule."""
         return list(await self.database.fetch(select(model.__table__)))
+
+    def advance_working_days(self, days: int, line: str = "east") -> None:
+        """Move the clock to the same hour, so many working days of the line later (make-up days count)."""
+        zone = ZoneInfo(self.services.settings.lines[line].time_zone)
+        local = self.clock.now.astimezone(zone)
+        due = self.services.calendar(line).add_working_days(local.date(), days)
+        self.clock.now = datetime.combine(due.date, local.time(), zone).astimezone(UTC)
 
     @contextmanager
     def statements(self) -> Iterator[Statements]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import JSON, Connection
 
 from crm_core.db.base import Base
@@ -30,10 +31,22 @@ def run() -> None:
         render_item=_rendered,
         render_as_batch=connection.dialect.name == "sqlite",
         transaction_per_migration=True,
+        on_version_apply=_refuse_broken_keys,  # type: ignore[arg-type]  # called by keyword
         compare_type=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _refuse_broken_keys(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
+    """SQLite changes tables with foreign keys off: a revision that leaves a dangling key is undone."""
+    connection = ctx.connection
+    if connection is None or connection.dialect.name != "sqlite":
+        return
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if broken:
+        rows = ", ".join(f"{table} row {row} → {parent}" for table, row, parent, _ in broken[:3])
+        raise RuntimeError(f"revision {step.up_revision_id} breaks {len(broken)} foreign key(s): {rows}")
 
 
 def _rendered(kind: str, item: Any, autogen: Any) -> str | bool:

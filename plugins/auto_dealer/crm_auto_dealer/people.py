@@ -10,8 +10,8 @@ from sqlalchemy import select
 from crm_core import errors, ids
 from crm_core.access.models import Team, TeamMember, User
 from crm_core.actors import Actor, Reach
-from crm_core.customers.belonging import rows_in_acting_line
-from crm_core.customers.queries import READ
+from crm_core.customers.models import CustomerLine
+from crm_core.customers.queries import line_rows
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
 
@@ -33,7 +33,10 @@ class Consultant:
 
 async def require_customer(work: Work, customer_id: UUID, path: str) -> None:
     """Refuse, as not found and naming `path`, a customer whom the actor does not reach in the line acted in."""
-    if customer_id not in await rows_in_acting_line(work, [customer_id], READ):
+    row = CustomerLine.__table__
+    reached = line_rows(row, work.services.access(work.actor), "customer.read")
+    here = select(row.c.id).where(row.c.customer_id == customer_id, row.c.line == work.acting_line, reached)
+    if await work.session.scalar(here) is None:
         raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
 
 

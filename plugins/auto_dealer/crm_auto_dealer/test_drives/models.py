@@ -105,7 +105,11 @@ class TestDriveSlot(Base):
 
     vehicle_id: Mapped[UUID] = mapped_column(ForeignKey("auto_dealer_vehicles.id"), primary_key=True)
     slot_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    test_drive_id: Mapped[UUID] = mapped_column(ForeignKey("auto_dealer_test_drives.id"), index=True)
+    test_drive_id: Mapped[UUID] = mapped_column(
+        # Named by hand: the name of the convention would be longer than PostgreSQL allows.
+        ForeignKey("auto_dealer_test_drives.id", name="fk_auto_dealer_test_drive_slots_test_drive_id"),
+        index=True,
+    )
 
 
 TABLES: tuple[type[Any], ...] = (TestDrive, TestDriveSlot)

@@ -1,0 +1,309 @@
+"""The archive's papers and past transactions, and its approval by the marketing head office (客户档案)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, StringConstraints
+from sqlalchemy import select
+
+from crm_core import ids, money
+from crm_core.access.models import BusinessLine
+from crm_core.commands import Command, Money, Perform
+from crm_core.customers.events import (
+    CustomerArchiveConfirmed,
+    CustomerArchiveReturned,
+    CustomerDocumentFiled,
+    CustomerTransactionRecorded,
+)
+from crm_core.customers.inputs import CustomerId, Name, Short
+from crm_core.customers.line_records import in_acting_line, touch
+from crm_core.customers.models import (
+    ArchiveState,
+    Customer,
+    CustomerDocument,
+    CustomerLine,
+    CustomerStage,
+    CustomerTransaction,
+    DocumentCategory,
+    Origin,
+)
+from crm_core.customers.settings import CustomersSettings
+from crm_core.customers.stages import set_stage
+from crm_core.errors import Message, Refused
+from crm_core.work import Work
+
+KEEPERS_ONLY = Message(
+    "ARCHIVE_KEEPERS_ONLY",
+    "Papers are filed by the steward of line {line}, or with the permission customer.documents.",
+    "档案资料由业务线 {line} 的档案管理员或持有 customer.documents 权限者存档。",
+    "CS-010",
+)
+PAPER_UNREADABLE = Message(
+    "PAPER_UNREADABLE", "The paper cannot be read: {problem}.", "资料无法读取：{problem}。"
+)
+IN_THE_FUTURE = Message("IN_THE_FUTURE", "{day} lies in the future.", "{day} 晚于今天。")
+ARCHIVE_DECIDED = Message(
+    "ARCHIVE_DECIDED",
+    "The archive is {state}; only one that waits for approval can be confirmed or returned.",
+    "档案状态为 {state}，只有待确认的档案才能确认或退回。",
+    "CS-012",
+)
+MESSAGES = (KEEPERS_ONLY, PAPER_UNREADABLE, IN_THE_FUTURE, ARCHIVE_DECIDED)
+
+
+# -- papers
+
+
+class FileDocument(Command):
+    """File a paper in the archive of a customer (档案资料存档, CS-004, CS-010).
+
+    The steward of the line does it, or somebody with `customer.documents`. Give the paper's `content`, or the `path`
+    of a file that is in the store already. A paper filed is never overwritten.
+    """
+
+    kind = "customer.file_document"
+    scope = "customer.write"
+    returns = "CustomerDocument"
+    subject = "id"
+    subject_type = "Customer"
+    sensitive = frozenset({"content"})
+    id: CustomerId = Field(description="The customer.")
+    category: DocumentCategory = Field(description="Kind of paper (资料类别).")
+    title: Name = Field(description="Title, e.g. 营业执照副本 (名称).")
+    origin: Origin = Field(description="Where it came from (资料来源, CS-003).")
+    media_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$", max_length=100)] = Field(
+        description="E.g. application/pdf (文件类型)."
+    )
+    content: str | None = Field(None, description="The paper in base64, at most 1 MiB by default (内容).")
+    path: Annotated[str, StringConstraints(max_length=300)] | None = Field(
+        None, description="Path inside the store of a file that is there already (存储路径)."
+    )
+    received_on: date | None = Field(None, description="Day it was received; default: today (收到日期).")
+
+
+@dataclass(frozen=True, slots=True)
+class _Paper:
+    path: str
+    sha256: str
+    size: int
+
+
+async def file_document(work: Work, command: FileDocument) -> CustomerDocument:
+    """The paper's reference; tells whether it was filed within the days of the settings."""
+    customer: Customer = work.subject
+    row = await in_acting_line(work, customer, command.scope)
+    await _refuse_strangers(work)
+    settings: CustomersSettings = work.settings_of("customers")
+    received = _past_day(work, command.received_on, "receivedOn")
+    late = (today(work) - received).days > settings.filing_days
+    paper = await _stored(work, command, settings.document_bytes)
+    document = work.add(
+        CustomerDocument(
+            customer_id=customer.id, line=row.line, category=command.category.value, title=command.title,
+            origin=command.origin.value, path=paper.path, sha256=paper.sha256, size=paper.size,
+            media_type=command.media_type, received_on=received, filed_at=work.now, filed_by_id=work.actor.user_id,
+            filed_late=late,
+        )
+    )  # fmt: skip
+    work.touch(customer)
+    shown = ids.show("doc", document.id)
+    work.record(
+        CustomerDocumentFiled.of(
+            customer, line=row.line, document=shown, category=document.category, late=late
+        )
+    )
+    return document
+
+
+async def _refuse_strangers(work: Work) -> None:
+    """Archives are kept by one person per line (专人管理, CS-010)."""
+    if work.actor.may("customer.documents", work.acting_line):
+        return
+    steward = await work.session.scalar(
+        select(BusinessLine.steward_id).where(BusinessLine.code == work.acting_line)
+    )
+    if steward is None or steward != work.actor.user_id:
+        raise Refused(KEEPERS_ONLY(line=work.acting_line))
+
+
+def today(work: Work) -> date:
+    """The day it is in the line acted in."""
+    line = work.services.settings.lines.get(work.acting_line)
+    return work.now.astimezone(ZoneInfo(line.time_zone if line else "Asia/Shanghai")).date()
+
+
+def _past_day(work: Work, day: date | None, path: str) -> date:
+    if day is not None and day > today(work):
+        raise Refused(IN_THE_FUTURE(path, day=day.isoformat()))
+    return day or today(work)
+
+
+async def _stored(work: Work, command: FileDocument, most: int) -> _Paper:
+    if (command.content is None) == (command.path is None):
+        raise Refused(
+            PAPER_UNREADABLE("content", problem="give content or path, one of them (content 与 path 二选一)")
+        )
+    if command.path is not None:
+        return await asyncio.to_thread(_found, work.services.store, command.path)
+    content = _decoded(command.content or "", most)
+    return await asyncio.to_thread(_kept, work.services.store, content, dry=work.options.dry_run)
+
+
+def _decoded(text: str, most: int) -> bytes:
+    if len(text) > most * 4 // 3 + 4:
+        raise Refused(PAPER_UNREADABLE("content", problem=f"larger than {most} bytes (文件过大)"))
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(PAPER_UNREADABLE("content", problem="not base64 (不是 base64)")) from None
+    if not 0 < len(content) <= most:
+        raise Refused(PAPER_UNREADABLE("content", problem=f"1 to {most} bytes (1 至 {most} 字节)"))
+    return content
+
+
+def _kept(store: Path, content: bytes, *, dry: bool) -> _Paper:
+    """Put the content under its own digest: equal papers are one file, and none is ever overwritten."""
+    digest = hashlib.sha256(content).hexdigest()
+    place = f"papers/{digest[:2]}/{digest}"
+    target = store / place
+    if not dry and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(f".{ids.uuid7().hex}")
+        partial.write_bytes(content)
+        partial.rename(target)
+    return _Paper(place, digest, len(content))
+
+
+def _found(store: Path, path: str) -> _Paper:
+    root = store.resolve()
+    target = (root / path).resolve()
+    if not target.is_relative_to(root) or not target.is_file():
+        raise Refused(PAPER_UNREADABLE("path", problem="no such file in the store (存储中没有该文件)"))
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return _Paper(target.relative_to(root).as_posix(), digest, target.stat().st_size)
+
+
+# -- transactions
+
+
+class RecordTransaction(Command):
+    """Record a past transaction of a customer with the line (记录以往交易, CS-004); a prospect becomes a customer."""
+
+    kind = "customer.record_transaction"
+    scope = "customer.write"
+    returns = "CustomerTransaction"
+    subject = "id"
+    subject_type = "Customer"
+    id: CustomerId = Field(description="The customer.")
+    done_on: date = Field(description="Day of the transaction (交易日期).")
+    description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)] = (
+        Field(description="What was bought or done (交易内容).")
+    )
+    amount: Money = Field(ge=0, description="Amount in yuan (金额).")
+    product_category: Name | None = Field(None, description="Product category (产品类别).")
+    payment_method: Short | None = Field(None, description="Payment method (付款方式).")
+    origin: Origin = Field(
+        Origin.SALES_CONTRACT, description="Where the record came from (资料来源, CS-003)."
+    )
+
+
+async def record_transaction(work: Work, command: RecordTransaction) -> CustomerTransaction:
+    """The transaction. Who trades is a customer (CS-001): a prospect of the line moves on."""
+    customer: Customer = work.subject
+    row = await in_acting_line(work, customer, command.scope)
+    transaction = work.add(
+        CustomerTransaction(
+            customer_id=customer.id, line=row.line, done_on=_past_day(work, command.done_on, "doneOn"),
+            product_category=command.product_category, description=command.description,
+            amount=money.fen(command.amount), payment_method=command.payment_method, origin=command.origin.value,
+            recorded_by_id=work.actor.user_id,
+        )
+    )  # fmt: skip
+    became = _won(work, customer, row)
+    work.touch(customer)
+    shown = ids.show("txn", transaction.id)
+    work.record(
+        CustomerTransactionRecorded.of(customer, line=row.line, transaction=shown, became_customer=became)
+    )
+    return transaction
+
+
+def _won(work: Work, customer: Customer, row: CustomerLine) -> bool:
+    if row.stage != CustomerStage.PROSPECT.value:
+        return False
+    set_stage(work, row, CustomerStage.CUSTOMER)
+    touch(work, customer, row)
+    return True
+
+
+# -- approval
+
+
+class ConfirmArchive(Command):
+    """Approve and confirm a customer archive (客户档案审批确认, CS-012); for the head of the marketing head office."""
+
+    kind = "customer.confirm_archive"
+    scope = "customer.archive"
+    returns = "Customer"
+    subject = "id"
+    id: CustomerId = Field(description="The customer.")
+    remark: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        None, description="Remark (审批意见)."
+    )
+
+
+async def confirm_archive(work: Work, command: ConfirmArchive) -> Customer:
+    """The customer with its archive confirmed; refuses one that does not wait for approval."""
+    customer = await _decided(work, command.scope, ArchiveState.CONFIRMED, command.remark)
+    work.record(CustomerArchiveConfirmed.of(customer))
+    return customer
+
+
+class ReturnArchive(Command):
+    """Return a customer archive to be mended (客户档案退回, CS-012)."""
+
+    kind = "customer.return_archive"
+    scope = "customer.archive"
+    returns = "Customer"
+    subject = "id"
+    id: CustomerId = Field(description="The customer.")
+    remark: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)] = Field(
+        description="What is to be mended (退回意见)."
+    )
+
+
+async def return_archive(work: Work, command: ReturnArchive) -> Customer:
+    """The customer with its archive returned; refuses one that does not wait for approval."""
+    customer = await _decided(work, command.scope, ArchiveState.RETURNED, command.remark)
+    work.record(CustomerArchiveReturned.of(customer))
+    return customer
+
+
+async def _decided(work: Work, scope: str, state: ArchiveState, remark: str | None) -> Customer:
+    customer: Customer = work.subject
+    await in_acting_line(work, customer, scope)
+    if customer.archive_state != ArchiveState.PENDING.value:
+        raise Refused(ARCHIVE_DECIDED(state=customer.archive_state))
+    customer.archive_state, customer.archive_remark = state.value, remark
+    customer.archive_decided_by_id, customer.archive_decided_at = work.actor.user_id, work.now
+    work.touch(customer)
+    return customer
+
+
+COMMANDS: Mapping[type[Command], Perform] = {
+    FileDocument: file_document,
+    RecordTransaction: record_transaction,
+    ConfirmArchive: confirm_archive,
+    ReturnArchive: return_archive,
+}

@@ -1,0 +1,202 @@
+"""The customer archive: papers, transactions, steward, periodic check, approval."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from crm_core.outbox.models import OutboxEvent
+
+House = Any
+PAPER = base64.b64encode(b"licence").decode()
+FILED = "customerDocument { path sha256 size filedLate filedBy { name } origin category }"
+
+
+def licence(customer: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": customer,
+        "category": "BUSINESS_LICENCE",
+        "title": "营业执照副本",
+        "origin": "SALES_CONTRACT",
+        "mediaType": "application/pdf",
+        "content": PAPER,
+        **more,
+    }
+
+
+@pytest.mark.rule("CS-010")
+async def test_papers_are_filed_by_the_steward_of_the_line(house: House) -> None:
+    customer = await house.enter("华信")
+    assert await house.refused("customerFileDocument", house.li, **licence(customer)) == [("ARCHIVE_KEEPERS_ONLY", None)]
+    assert await house.refused("customerFileDocument", house.steward, **licence(customer)) == [
+        ("ARCHIVE_KEEPERS_ONLY", None)
+    ]
+    lines = await house.crm.data("{ businessLines { nodes { id code } } }")
+    east = next(node["id"] for node in lines["businessLines"]["nodes"] if node["code"] == "east")
+    await house.crm.done("lineAssignSteward", input={"id": east, "userId": house.user(house.steward)})
+    assert (await house.read(customer, "steward { name }"))["steward"] == {"name": "孙"}
+    filed = await house.do("customerFileDocument", house.steward, FILED, **licence(customer))
+    digest = hashlib.sha256(b"licence").hexdigest()
+    assert filed["customerDocument"] == {
+        "path": f"papers/{digest[:2]}/{digest}",
+        "sha256": digest,
+        "size": 7,
+        "filedLate": False,
+        "filedBy": {"name": "孙"},
+        "origin": "SALES_CONTRACT",
+        "category": "BUSINESS_LICENCE",
+    }
+    assert (house.crm.services.store / filed["customerDocument"]["path"]).read_bytes() == b"licence"
+
+
+@pytest.mark.rule("CS-010")
+async def test_a_paper_filed_after_three_days_is_marked_late(house: House) -> None:
+    customer = await house.enter("华信")
+    late = "customerDocument { filedLate }"
+    in_time = await house.do("customerFileDocument", house.manager, late, **licence(customer, receivedOn="2025-10-31"))
+    assert in_time["customerDocument"]["filedLate"] is False
+    after = await house.do("customerFileDocument", house.manager, late, **licence(customer, receivedOn="2025-10-30"))
+    assert after["customerDocument"]["filedLate"] is True
+    tomorrow = licence(customer, receivedOn="2025-11-04")
+    assert await house.refused("customerFileDocument", house.manager, **tomorrow) == [("IN_THE_FUTURE", "receivedOn")]
+
+
+async def test_a_paper_in_the_store_is_referred_to_and_nothing_outside_it(house: House) -> None:
+    customer = await house.enter("华信")
+    store = house.crm.services.store
+    (store / "scans").mkdir(parents=True)
+    (store / "scans" / "a.pdf").write_bytes(b"tax")
+    given = licence(customer, content=None, path="scans/a.pdf", category="TAX_REGISTRATION")
+    filed = await house.do("customerFileDocument", house.manager, "customerDocument { path size }", **given)
+    assert filed["customerDocument"] == {"path": "scans/a.pdf", "size": 3}
+    (store.parent / "outside").write_text("secret")
+    for path in ("../outside", "/etc/passwd", "scans", "scans/b.pdf"):
+        wrong = given | {"path": path}
+        assert await house.refused("customerFileDocument", house.manager, **wrong) == [("PAPER_UNREADABLE", "path")]
+    for content in ("***", "", "A" * 1_500_000):
+        wrong = licence(customer, content=content)
+        assert await house.refused("customerFileDocument", house.manager, **wrong) == [("PAPER_UNREADABLE", "content")]
+    assert await house.refused("customerFileDocument", house.manager, **licence(customer, path="scans/a.pdf")) == [
+        ("PAPER_UNREADABLE", "content")
+    ]
+
+
+async def test_a_dry_run_puts_no_file_into_the_store(house: House) -> None:
+    customer = await house.enter("华信")
+    await house.crm.done("customerFileDocument", house.manager, input=licence(customer), dryRun=True, acting="east")
+    assert not (house.crm.services.store / "papers").exists()
+
+
+@pytest.mark.rule("CS-003")
+async def test_the_origin_of_every_item_of_an_archive_is_recorded(house: House) -> None:
+    customer = await house.enter("华信", origin="MARKET_INFORMATION")
+    await house.do("customerFileDocument", house.manager, **licence(customer, origin="SALES_CONTRACT"))
+    await house.do("customerRecordTransaction", id=customer, doneOn="2025-10-01", description="首单", amount="10.00")
+    found = await house.read(customer, "origin documents { nodes { origin } } transactions { nodes { origin } }")
+    assert found == {
+        "origin": "MARKET_INFORMATION",
+        "documents": {"nodes": [{"origin": "SALES_CONTRACT"}]},
+        "transactions": {"nodes": [{"origin": "SALES_CONTRACT"}]},
+    }
+    unsaid = licence(customer)
+    del unsaid["origin"]
+    answer = await house.crm.ask(
+        "mutation($i: CustomerFileDocumentInput!) { customerFileDocument(input: $i) { userErrors { code } } }", i=unsaid
+    )
+    assert answer.errors
+
+
+@pytest.mark.rule("CS-005", "CS-015")
+async def test_an_archive_accumulates_transactions_needs_and_preferences(house: House) -> None:
+    customer = await house.enter("华信", needs="每月两车", preferences="上午联系")
+    for day, amount in (("2025-09-01", "100.00"), ("2025-10-01", "250.40")):
+        await house.do(
+            "customerRecordTransaction", id=customer, doneOn=day, description="补货", amount=amount, productCategory="钢材"
+        )
+    found = await house.read(
+        customer,
+        "needs preferences transactions(orderBy: [{doneOn: DESC}]) { totalCount nodes { doneOn amount productCategory recordedBy { name } } }",
+    )
+    assert found == {
+        "needs": "每月两车",
+        "preferences": "上午联系",
+        "transactions": {
+            "totalCount": 2,
+            "nodes": [
+                {"doneOn": "2025-10-01", "amount": "250.40", "productCategory": "钢材", "recordedBy": {"name": "李"}},
+                {"doneOn": "2025-09-01", "amount": "100.00", "productCategory": "钢材", "recordedBy": {"name": "李"}},
+            ],
+        },
+    }
+
+
+async def test_papers_and_transactions_stay_in_the_line_that_has_them(house: House) -> None:
+    both = await house.crm.actor("郑", role="line_manager", lines=("east", "west"))
+    customer = await house.enter("华信", both)
+    await house.do("customerJoinLine", both, line="west", id=customer)
+    await house.do("customerFileDocument", both, **licence(customer))
+    await house.do("customerRecordTransaction", both, id=customer, doneOn="2025-10-01", description="东", amount="1.00")
+    west = await house.crm.actor("冯", role="line_manager", lines=("west",))
+    papers = "documents { totalCount } transactions { totalCount }"
+    assert await house.read(customer, papers, west) == {"documents": {"totalCount": 0}, "transactions": {"totalCount": 0}}
+    assert await house.read(customer, papers, both) == {"documents": {"totalCount": 1}, "transactions": {"totalCount": 1}}
+
+
+@pytest.mark.rule("CS-011", "CS-022")
+async def test_an_archive_is_due_for_its_check_after_half_a_year(house: House) -> None:
+    customer = await house.enter("华信")
+    house.crm.clock.advance(days=179)
+    await house.enter("明达")
+    assert await house.names(reviewDue=True) == []
+    house.crm.clock.advance(days=1)
+    assert await house.names(reviewDue=True) == ["华信"]
+    assert await house.names(reviewDue=False) == ["明达"]
+    await house.do("customerReview", id=customer, complete=False, findings="缺税务登记")
+    assert await house.names(reviewDue=True) == []
+    found = await house.read(
+        customer, "lines { reviewAccurate reviewComplete reviewCurrent reviewFindings reviewedBy { name } reviewDueAt }"
+    )
+    assert found["lines"] == [
+        {
+            "reviewAccurate": True,
+            "reviewComplete": False,
+            "reviewCurrent": True,
+            "reviewFindings": "缺税务登记",
+            "reviewedBy": {"name": "李"},
+            "reviewDueAt": "2026-10-29T02:00:00.000000Z",
+        }
+    ]
+
+
+@pytest.mark.rule("CS-012")
+async def test_an_archive_is_pending_until_the_head_of_marketing_confirms_it(house: House) -> None:
+    customer = await house.enter("华信")
+    for actor in (house.li, house.manager, house.steward):
+        assert await house.refused("customerConfirmArchive", actor, id=customer) == [("FORBIDDEN", None)]
+    assert await house.names(archiveState={"eq": "PENDING"}) == ["华信"]
+    await house.do("customerConfirmArchive", house.head, id=customer)
+    found = await house.read(customer, "archiveState archiveDecidedAt archiveDecidedBy { name }")
+    assert found == {
+        "archiveState": "CONFIRMED",
+        "archiveDecidedAt": "2025-11-03T02:00:00.000000Z",
+        "archiveDecidedBy": {"name": "周"},
+    }
+    assert await house.refused("customerConfirmArchive", house.head, id=customer) == [("ARCHIVE_DECIDED", None)]
+    assert (await house.crm.rows(OutboxEvent))[-1].kind == "customer.archive_confirmed"
+
+
+@pytest.mark.rule("CS-012")
+async def test_a_returned_archive_waits_again_once_it_was_mended(house: House) -> None:
+    customer = await house.enter("华信")
+    await house.do("customerReturnArchive", house.head, id=customer, remark="请补网址")
+    assert await house.read(customer, "archiveState archiveRemark") == {
+        "archiveState": "RETURNED",
+        "archiveRemark": "请补网址",
+    }
+    assert await house.refused("customerConfirmArchive", house.head, id=customer) == [("ARCHIVE_DECIDED", None)]
+    await house.do("customerUpdate", id=customer, website="huaxin.example")
+    await house.do("customerConfirmArchive", house.head, id=customer)
+    assert (await house.read(customer, "archiveState"))["archiveState"] == "CONFIRMED"

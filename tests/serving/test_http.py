@@ -1,0 +1,305 @@
+"""GraphQL over HTTP: credentials, media types, bad input, and what each is answered with."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from crm_core.testing.kit import Kit
+
+from .conftest import Web, codes
+
+NEWER = {"accept": "application/graphql-response+json"}
+LINES = "{ businessLines { nodes { code } } }"
+CREATE = """
+mutation($login: String!, $key: String, $dry: Boolean) {
+  userCreate(input: { login: $login, name: "Bo" }, idempotencyKey: $key, dryRun: $dry) {
+    user { id version login name } replayed userErrors { code message field }
+  }
+}
+"""
+UPDATE = """
+mutation($input: UserUpdateInput!, $version: Int) {
+  userUpdate(input: $input, expectedVersion: $version) { user { name email version } userErrors { code message field } }
+}
+"""
+
+
+# -- credentials
+
+
+async def test_without_a_token_nothing_is_answered(web: Web) -> None:
+    answer = await web.client.post("/graphql", json={"query": LINES})
+    assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer crm_00_x", "Basic YTpi", "Bearer"])
+async def test_a_bad_credential_is_refused(web: Web, header: str) -> None:
+    answer = await web.client.post("/graphql", json={"query": LINES}, headers={"authorization": header})
+    assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
+
+
+async def test_an_expired_token_is_refused_and_says_so(crm: Kit, web: Web) -> None:
+    token = await crm.token(crm.administrator, expires_at=crm.clock.now + timedelta(hours=1))
+    assert (await web.ask(LINES, token=token)).status_code == 200
+    crm.clock.advance(hours=2)
+    late = await crm.token(crm.administrator, expires_at=crm.clock.now - timedelta(seconds=1))
+    answer = await web.ask(LINES, token=late)
+    assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
+    assert "expired" in answer.json()["errors"][0]["message"]
+
+
+# -- bodies
+
+
+async def post(web: Web, content: bytes, **headers: str) -> httpx.Response:
+    given = {"authorization": f"Bearer {web.token}", "content-type": "application/json"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await web.client.post("/graphql", content=content, headers=given | named)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"{nonsense", "BAD_REQUEST"),
+        (b"", "BAD_REQUEST"),
+        (b'"text"', "BAD_REQUEST"),
+        (b"{}", "BAD_REQUEST"),
+        (b'{"query": 1}', "BAD_REQUEST"),
+        (b'{"query": "{ __typename }", "variables": [1]}', "BAD_REQUEST"),
+        (b'{"query": "{ __typename }", "operationName": 1}', "BAD_REQUEST"),
+        (b'{"query": "{ __typename }", "extensions": 1}', "BAD_REQUEST"),
+        (b'[{"query": "{ __typename }"}]', "BATCH_REFUSED"),
+        (b'{"query": "{ __typename \xff }"}', "BAD_REQUEST"),
+        (b'{"query": "{ __typename }", "variables": {"a": "\\u0000"}}', "BAD_REQUEST"),
+        (b'{"query": "query A { __typename } query B { __typename }"}', "BAD_USER_INPUT"),
+        (b'{"query": "query A { __typename }", "operationName": "C"}', "BAD_USER_INPUT"),
+        (b'{"query": "{ __typename }", "variables": ' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}", "BAD_REQUEST"),
+    ],
+)
+async def test_a_malformed_body_is_a_bad_request(web: Web, content: bytes, code: str) -> None:
+    answer = await post(web, content)
+    assert (answer.status_code, codes(answer)) == (400, [code])
+
+
+async def test_invalid_utf8_is_named_with_its_place(web: Web) -> None:
+    answer = await post(web, b'{"query": "\xe4\xb8"}')
+    assert "not UTF-8 at byte 11" in answer.json()["errors"][0]["message"]
+
+
+async def test_a_body_of_two_megabytes_is_too_large(web: Web) -> None:
+    answer = await post(web, json.dumps({"query": LINES + "#" * 2_000_000}).encode())
+    assert (answer.status_code, codes(answer)) == (413, ["BODY_TOO_LARGE"])
+
+
+async def test_a_large_body_of_unknown_length_is_cut_off(web: Web) -> None:
+    async def chunks():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        for _ in range(30):
+            yield b" " * 100_000
+
+    given = {"authorization": f"Bearer {web.token}", "content-type": "application/json"}
+    answer = await web.client.post("/graphql", content=chunks(), headers=given)
+    assert (answer.status_code, codes(answer)) == (413, ["BODY_TOO_LARGE"])
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/graphql", "application/json; charset=gb18030", ""])
+async def test_other_content_types_are_not_read(web: Web, kind: str) -> None:
+    answer = await post(web, b'{"query": "{ __typename }"}', content_type=kind)
+    assert (answer.status_code, codes(answer)) == (415, ["UNSUPPORTED_MEDIA_TYPE"])
+
+
+async def test_a_charset_of_utf8_is_welcome(web: Web) -> None:
+    answer = await post(web, b'{"query": "{ __typename }"}', content_type='application/json; charset="UTF-8"')
+    assert answer.json()["data"] == {"__typename": "Query"}
+
+
+# -- status and media type
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{ businessLines { nodes { code", "GRAPHQL_PARSE_FAILED"),
+        ("{ businessLines { nodes { colour } } }", "GRAPHQL_VALIDATION_FAILED"),
+        ('{ businessLines(first: "two") { nodes { code } } }', "GRAPHQL_VALIDATION_FAILED"),
+        ("{" + "a " * 6000 + "}", "TOO_MANY_TOKENS"),
+        ("{" * 150 + "}" * 150, "GRAPHQL_PARSE_FAILED"),
+        ("{ " + "".join(f"a{i}: __typename " for i in range(31)) + "}", "TOO_MANY_ALIASES"),
+        ("{ users { nodes { " + "teams { members { " * 6 + "id" + " } }" * 6 + " } } }", "TOO_DEEP"),
+        ("{ users(first: 100) { nodes { " + "teams { members { " * 3 + "id" + " } }" * 3 + " } } }", "TOO_COSTLY"),
+        ("mutation { " + "".join(f'm{i}: userCreate(input: {{ login: "x", name: "x" }}) {{ replayed }} ' for i in range(6)) + "}", "TOO_MANY_MUTATIONS"),
+        ("subscription { x }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query($n: Int!) { businessLines(first: $n) { nodes { code } } }", "BAD_USER_INPUT"),
+        ("{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }", "GRAPHQL_VALIDATION_FAILED"),
+    ],
+)  # fmt: skip
+async def test_what_graphql_refuses_is_told_by_code_and_by_status_to_newer_clients(
+    web: Web, query: str, code: str
+) -> None:
+    older, newer = await web.ask(query), await web.ask(query, headers=NEWER)
+    assert (older.status_code, newer.status_code) == (200, 400)
+    assert codes(older)[0] == codes(newer)[0] == code
+    assert "data" not in newer.json()
+    assert newer.headers["content-type"].startswith("application/graphql-response+json")
+
+
+async def test_an_answer_in_part_is_a_success_with_errors(web: Web) -> None:
+    answer = await web.ask('{ node(id: "nonsense") { id } businessLines { nodes { code } } }', headers=NEWER)
+    assert (answer.status_code, codes(answer)) == (200, ["INVALID_ID"])
+    assert answer.json()["data"]["businessLines"]["nodes"] == [{"code": "east"}, {"code": "west"}]
+
+
+async def test_an_unknown_id_is_null_without_error(web: Web) -> None:
+    answer = await web.ask('{ user(id: "usr_' + "0" * 32 + '") { id } }')
+    assert answer.json()["data"] == {"user": None}
+    assert "errors" not in answer.json()
+
+
+async def test_a_client_that_accepts_neither_form_is_told_so(web: Web) -> None:
+    answer = await web.ask(LINES, headers={"accept": "text/csv"})
+    assert (answer.status_code, codes(answer)) == (406, ["NOT_ACCEPTABLE"])
+
+
+async def test_variables_nested_too_deeply_are_the_callers_fault(web: Web) -> None:
+    deep: dict[str, object] = {"code": {"eq": "x"}}
+    for _ in range(240):
+        deep = {"not": deep}
+    answer = await web.ask("query($w: BusinessLineWhere) { businessLines(where: $w) { nodes { id } } }", w=deep)
+    assert answer.status_code == 200
+    assert codes(answer)[0] != "INTERNAL"
+
+
+# -- GET
+
+
+async def test_queries_may_come_by_get(web: Web) -> None:
+    parameters = {"query": "query($n: Int) { businessLines(first: $n) { nodes { code } } }", "variables": '{"n": 1}'}
+    answer = await web.client.get("/graphql", params=parameters, headers={"authorization": f"Bearer {web.token}"})
+    assert answer.json()["data"] == {"businessLines": {"nodes": [{"code": "east"}]}}
+
+
+async def test_mutations_may_not_come_by_get(crm: Kit, web: Web) -> None:
+    bearer = {"authorization": f"Bearer {web.token}"}
+    query = 'mutation { userCreate(input: { login: "bo", name: "Bo" }) { replayed } }'
+    answer = await web.client.get("/graphql", params={"query": query}, headers=bearer)
+    assert (answer.status_code, codes(answer)) == (405, ["METHOD_NOT_ALLOWED"])
+    assert answer.headers["allow"] == "POST"
+    found = await web.ask('{ users(where: { login: { eq: "bo" } }) { totalCount } }')
+    assert found.json()["data"]["users"]["totalCount"] == 0
+
+
+async def test_get_without_a_query_or_with_bad_variables_is_a_bad_request(web: Web) -> None:
+    bearer = {"authorization": f"Bearer {web.token}"}
+    for parameters in ({}, {"query": LINES, "variables": "{nonsense"}, {"query": LINES, "variables": '"\\u0000"'}):
+        assert (await web.client.get("/graphql", params=parameters, headers=bearer)).status_code == 400
+
+
+async def test_other_methods_are_not_allowed(web: Web) -> None:
+    assert (await web.client.put("/graphql", content=b"")).status_code == 405
+
+
+# -- line, language, request id, cost
+
+
+async def test_the_line_header_narrows_what_is_read(crm: Kit, web: Web) -> None:
+    await crm.team("一组", "east")
+    await crm.team("二组", "west")
+    asked = "{ teams { nodes { line } } businessLines { nodes { code } } }"
+    answer = await web.ask(asked, headers={"x-crm-line": "west"})
+    assert answer.json()["data"] == {"teams": {"nodes": [{"line": "west"}]}, "businessLines": {"nodes": [{"code": "west"}]}}
+
+
+async def test_an_unknown_line_in_the_header_is_refused_in_the_callers_language(web: Web) -> None:
+    answer = await web.ask(LINES, headers={"x-crm-line": "north", "accept-language": "zh-CN,zh;q=0.9"})
+    assert codes(answer) == ["UNKNOWN_LINE"]
+    assert answer.json()["errors"][0]["message"] == "您不在业务线 north 内，或该业务线不存在。"
+
+
+async def test_refusals_come_in_the_language_of_the_client(web: Web) -> None:
+    query = 'mutation { userCreate(input: { login: "bo", name: "" }) { userErrors { code message } } }'
+    english = (await web.ask(query)).json()["data"]["userCreate"]["userErrors"][0]
+    chinese = (await web.ask(query, headers={"accept-language": "zh"})).json()["data"]["userCreate"]["userErrors"][0]
+    assert english["code"] == chinese["code"]
+    assert english["message"] != chinese["message"]
+
+
+async def test_a_request_id_is_kept_or_made_and_stands_in_the_log(web: Web) -> None:
+    kept = await web.ask(LINES, headers={"x-request-id": "abc-123"})
+    made = await web.ask(LINES, headers={"x-request-id": "bad id\u00e9".encode("latin-1").decode("latin-1")})
+    assert kept.headers["x-request-id"] == "abc-123"
+    assert len(made.headers["x-request-id"]) == 32
+    entries = [json.loads(line) for line in web.log.getvalue().splitlines()]
+    assert [e["request_id"] for e in entries if e["event"] == "request"] == ["abc-123", made.headers["x-request-id"]]
+    assert entries[-1]["level"] == logging.getLevelName(logging.INFO).lower()
+
+
+async def test_the_cost_stands_in_every_answer(web: Web) -> None:
+    answer = await web.ask("{ businessLines(first: 10) { nodes { code } } }")
+    assert answer.json()["extensions"]["cost"] == {"requested": 3, "limit": 10_000}
+
+
+# -- writing
+
+
+async def test_a_stale_expected_version_is_refused(web: Web) -> None:
+    user = (await web.ask(CREATE, login="bo")).json()["data"]["userCreate"]["user"]
+    changed = await web.ask(UPDATE, input={"id": user["id"], "name": "Bob"}, version=user["version"])
+    assert changed.json()["data"]["userUpdate"]["user"]["name"] == "Bob"
+    stale = await web.ask(UPDATE, input={"id": user["id"], "name": "Ben"}, version=user["version"])
+    assert [e["code"] for e in stale.json()["data"]["userUpdate"]["userErrors"]] == ["STALE_VERSION"]
+
+
+async def test_an_idempotency_key_repeats_and_refuses_another_body(web: Web) -> None:
+    first = (await web.ask(CREATE, login="bo", key="k1")).json()["data"]["userCreate"]
+    again = (await web.ask(CREATE, login="bo", key="k1")).json()["data"]["userCreate"]
+    other = (await web.ask(CREATE, login="ben", key="k1")).json()["data"]["userCreate"]
+    assert again["user"]["id"] == first["user"]["id"]
+    assert again["replayed"] is True
+    assert [e["code"] for e in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
+
+
+async def test_omitted_stays_and_null_empties(web: Web) -> None:
+    user = (await web.ask(CREATE, login="bo")).json()["data"]["userCreate"]["user"]
+    await web.ask(UPDATE, input={"id": user["id"], "email": "bo@example.com"})
+    kept = await web.ask(UPDATE, input={"id": user["id"], "name": "Bob"})
+    assert kept.json()["data"]["userUpdate"]["user"]["email"] == "bo@example.com"
+    emptied = await web.ask(UPDATE, input={"id": user["id"], "email": None})
+    assert emptied.json()["data"]["userUpdate"]["user"]["email"] is None
+    refused = await web.ask(UPDATE, input={"id": user["id"], "name": None})
+    assert [e["code"] for e in refused.json()["data"]["userUpdate"]["userErrors"]] == ["REQUIRED"]
+
+
+async def test_a_dry_run_shows_what_would_be_and_leaves_nothing(web: Web) -> None:
+    shown = (await web.ask(CREATE, login="bo", dry=True)).json()["data"]["userCreate"]
+    assert shown["user"]["login"] == "bo"
+    found = await web.ask('{ users(where: { login: { eq: "bo" } }) { totalCount } }')
+    assert found.json()["data"]["users"]["totalCount"] == 0
+
+
+async def test_a_dry_run_ends_before_the_next_mutation_of_the_document(web: Web) -> None:
+    query = """
+    mutation {
+      dry: userCreate(input: { login: "bo", name: "Dry" }, dryRun: true) {
+        user { name teams { id } grants { id } } userErrors { code }
+      }
+      wet: userCreate(input: { login: "bo", name: "Wet" }) { user { name } userErrors { code } }
+      again: userCreate(input: { login: "bo", name: "Late" }, dryRun: true) { user { name } userErrors { code } }
+    }
+    """
+    data = (await web.ask(query)).json()["data"]
+    assert data["dry"] == {"user": {"name": "Dry", "teams": [], "grants": []}, "userErrors": []}
+    assert data["wet"] == {"user": {"name": "Wet"}, "userErrors": []}
+    assert [e["code"] for e in data["again"]["userErrors"]] == ["LOGIN_TAKEN"]
+    found = await web.ask('{ users(where: { login: { eq: "bo" } }) { nodes { name } } }')
+    assert found.json()["data"]["users"]["nodes"] == [{"name": "Wet"}]
+
+
+async def test_the_same_document_is_answered_again_with_other_variables(web: Web) -> None:
+    query = "query($n: Int) { businessLines(first: $n) { nodes { code } } }"
+    counts = [len((await web.ask(query, n=n)).json()["data"]["businessLines"]["nodes"]) for n in (1, 2, 1, 0)]
+    assert counts == [1, 2, 1, 0]
