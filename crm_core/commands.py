@@ -36,7 +36,9 @@ class Command(Part):
     existing record it changes; that record is loaded with the row rule and checked against `expectedVersion`),
     `subject_type` (its GraphQL type, when not that of `returns`), `on_line` (whether it acts in one business line),
     `sensitive` (fields kept only masked in audit and held commands), `guards` (columns of the subject that must not
-    have changed while the command was held, besides those it writes). Its docstring is the mutation's description.
+    have changed while the command was held, besides those it writes), `adds_only` (performing it adds rows, reads
+    none of them back, and writes them by `work.add` and `work.insert` alone: an import may write many together). Its
+    docstring is the mutation's description.
     """
 
     kind: ClassVar[str]
@@ -48,6 +50,7 @@ class Command(Part):
     sensitive: ClassVar[frozenset[str]] = frozenset()
     guards: ClassVar[frozenset[str]] = frozenset()
     on_line: ClassVar[bool] = True
+    adds_only: ClassVar[bool] = False
 
     @classmethod
     def upcast(cls, body: dict[str, Any], version: int) -> dict[str, Any]:

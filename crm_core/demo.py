@@ -329,12 +329,12 @@ async def _contacts(company: Company, line: str) -> None:
 
 
 async def _interactions(company: Company, line: str) -> None:
-    """One or two for most customers, in the order of time."""
+    """One or two for half of the customers, in the order of time."""
     entries = [
         (one.since + (company.now - one.since) * company.rng.random(), one)
         for one in company.known
         if one.line == line
-        for _ in range(company.rng.choice((0, 1, 1, 2)))
+        for _ in range(company.rng.choice((0, 0, 1, 2)))
     ]
     entries.sort(key=lambda entry: entry[0])
     for batch in _batches(entries):

@@ -112,7 +112,6 @@ class _Loader:
                 continue
             module = importlib.import_module(f"crm_core.{room}.hooks")
             self.loaded.append(self._ask("core", f"core.{room}", module))
-        build(parts_of(_composed(self.loaded, self.settings, ())))
         for name in self._order():
             self._admit(name)
         self._refuse_unknown_tables()
@@ -223,7 +222,7 @@ class _Loader:
         for name in dir(module):
             options = self.manager.parse_hookimpl_opts(module, name)
             if options is None:
-                if name.startswith("crm_") and inspect.isfunction(getattr(module, name)):
+                if name.startswith("crm_") and inspect.isroutine(getattr(module, name)):
                     raise Quarantine(f"{name} is not marked with @hookimpl, so it would never be asked")
                 continue
             hook = options.get("specname") or name
@@ -392,7 +391,9 @@ def _roles(loaded: Sequence[Answers]) -> dict[str, Any]:
     for answers in loaded:
         for role in answers.list("crm_roles"):
             known = found.get(role.name)
-            found[role.name] = replace(known, scopes={**known.scopes, **role.scopes}) if known else role
+            title = known.title or role.title if known else role.title
+            scopes = {**known.scopes, **role.scopes} if known else role.scopes
+            found[role.name] = replace(role, title=title, scopes=scopes)
     return found
 
 

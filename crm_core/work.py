@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
-from sqlalchemy import delete, inspect, select, update
+from sqlalchemy import Insert, delete, inspect, select, update
+from sqlalchemy import event as listening
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,6 +37,7 @@ from crm_core.commands import (
     not_storable,
     user_errors,
 )
+from crm_core.db import search
 from crm_core.db.base import Aggregate, Base
 from crm_core.db.session import Database
 from crm_core.deadlines import WorkCalendar
@@ -83,6 +85,51 @@ class Services:
         return Access(actor, self.database.dialect, self.clock(), registry.timeline, hidden)
 
 
+class Together:
+    """Commands of one transaction that only add rows, performed one after the other and written at once.
+
+    Made for an import's batch: the cost of writing lies in the statements, not in the rows. What a command adds is
+    written by `write`; until then nothing reads it. Whatever goes wrong undoes the whole transaction.
+    """
+
+    def __init__(self, session: AsyncSession, dialect: str) -> None:
+        """Watch what is added to this session from now on."""
+        self._session, self._dialect = session, dialect
+        self._fresh: list[Base] = []
+        self._later: dict[str, tuple[Insert, list[Mapping[str, Any]]]] = {}
+        self._documents: list[Mapping[str, Any]] = []
+        session.info[search.LATER] = self._documents
+        listening.listen(session.sync_session, "transient_to_pending", self._note)
+
+    def take(self) -> list[Base]:
+        """The records added since the last time."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def insert(self, statement: Insert, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert rows after the records that are pending."""
+        self._later.setdefault(statement.table.name, (statement, []))[1].extend(rows)
+
+    async def write(self) -> None:
+        """Write everything; raises `Refused` or the database's own errors."""
+        await _flush(self._session)
+        for statement, rows in self._later.values():
+            await self._session.execute(statement, rows)
+        self._later.clear()
+        if self._documents:
+            await search.write(self._session, self._dialect, self._documents)
+            self._documents.clear()
+
+    async def end(self) -> None:
+        """Write everything; what follows in the transaction is written as usual."""
+        await self.write()
+        self._session.info.pop(search.LATER, None)
+        listening.remove(self._session.sync_session, "transient_to_pending", self._note)
+
+    def _note(self, _session: Any, record: Base) -> None:
+        self._fresh.append(record)
+
+
 class Work:
     """One transaction for one actor. Performing functions get it as their first argument.
 
@@ -91,7 +138,14 @@ class Work:
     waits for signatures, or was performed by the last of them.
     """
 
-    def __init__(self, services: Services, session: AsyncSession, actor: Actor, options: Options) -> None:
+    def __init__(
+        self,
+        services: Services,
+        session: AsyncSession,
+        actor: Actor,
+        options: Options,
+        together: Together | None = None,
+    ) -> None:
         """Made by `perform`; not by hand."""
         self.services = services
         self.session = session
@@ -102,7 +156,8 @@ class Work:
         self.subject: Any = None
         self.approval: UUID | None = None
         self.signer: UUID | None = None
-        self.changes = Changes(session)
+        self.together = together
+        self.changes = Changes(session, watch=together is None)
         self._events: list[Event] = []
 
     @property
@@ -175,22 +230,38 @@ class Work:
             self.line, self.subject, self.options = outer
 
     async def flush(self) -> None:
-        """Write what is pending; a lost update is refused as CONFLICT."""
-        try:
-            await self.session.flush()
-        except StaleDataError:
-            raise Refused(errors.CONFLICT(what="version")) from None
-        except IntegrityError as error:
-            raise Refused(errors.CONFLICT(what=_constraint(error))) from None
+        """Write what is pending; a lost update is refused as CONFLICT. What is written together waits for its end."""
+        if self.together is None:
+            await _flush(self.session)
+
+    async def insert(self, statement: Insert, rows: list[dict[str, Any]]) -> None:
+        """Insert rows that are no records of the audit trail, such as keys, after the records they belong to."""
+        if self.together is not None:
+            self.together.insert(statement, rows)
+        else:
+            await self.session.execute(statement, rows)
 
     async def finish(self, command: Command) -> None:
         """Write pending rows, then the audit entry and the events of everything recorded."""
+        if self.together is not None:
+            self.changes.added(self.together.take())
         await self.flush()
         self.session.add(_audit(self, command))
         for ordinal, event in enumerate(self._events):
             self.session.add(_outbox(self, event, ordinal))
         self._events.clear()
         await self.flush()
+        if self.together is not None:
+            self.together.take()
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except StaleDataError:
+        raise Refused(errors.CONFLICT(what="version")) from None
+    except IntegrityError as error:
+        raise Refused(errors.CONFLICT(what=_constraint(error))) from None
 
 
 async def perform(
@@ -226,13 +297,24 @@ async def perform(
 
 
 async def perform_within(
-    services: Services, session: AsyncSession, actor: Actor, command: Command, options: Options
+    services: Services,
+    session: AsyncSession,
+    actor: Actor,
+    command: Command,
+    options: Options,
+    together: Together | None = None,
 ) -> Outcome:
     """Perform one of several commands in a transaction of the caller's, with everything `perform` asks and leaves.
 
-    Raises `Refused`; what was written by then is the caller's to undo.
+    With `together` a command that only adds is written at its end. Raises `Refused`; what was written by then is the
+    caller's to undo.
     """
-    work = Work(services, session, actor, options)
+    if together is not None and not command.adds_only:
+        await together.write()
+        outcome = await perform_within(services, session, actor, command, options)
+        together.take()
+        return outcome
+    work = Work(services, session, actor, options, together)
     try:
         return await _performed(work, services.registry.commands[command.kind], command)
     finally:

@@ -14,6 +14,10 @@ from crm_core.graphql.fields import Field, ObjectType
 from crm_core.outbox.events import Event
 from crm_core.registry import Gate, RoleTemplate, Scope
 
+ASKING = ("sales", "salesperson", "steward")
+SIGNING = ("team_leader", "sales_manager", "regional_director", "marketing_gm")
+"""Roles of other rooms; their titles are given there."""
+
 
 @hookimpl
 def crm_tables() -> Sequence[type[Base]]:
@@ -73,11 +77,12 @@ def crm_scopes() -> Sequence[Scope]:
 
 @hookimpl
 def crm_roles() -> Sequence[RoleTemplate]:
-    """Managers sign and set policies."""
-    scopes = {
-        "approval.read": Reach.LINE,
-        "approval.request": Reach.OWN,
-        "approval.sign": Reach.LINE,
-        "approval.policy": Reach.LINE,
-    }
-    return (RoleTemplate("line_manager", "业务线经理 Line manager", scopes),)
+    """Managers sign; line managers also set policies; everybody follows and withdraws what he asked for."""
+    asks = {"approval.read": Reach.OWN, "approval.request": Reach.OWN}
+    signs = {**asks, "approval.sign": Reach.LINE}
+    sets = {**signs, "approval.read": Reach.LINE, "approval.policy": Reach.LINE}
+    by_role = dict.fromkeys(ASKING, asks) | dict.fromkeys(SIGNING, signs)
+    return (
+        RoleTemplate("line_manager", "业务线经理 Line manager", sets),
+        *(RoleTemplate(name, "", scopes) for name, scopes in by_role.items()),
+    )

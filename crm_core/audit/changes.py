@@ -23,12 +23,14 @@ _UNINTERESTING = frozenset({"version", "updated_at", "search_tokens"})
 class Changes:
     """Before and after of every record written in one transaction; several flushes add up to one change each."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        """Watch this session."""
+    def __init__(self, session: AsyncSession, *, watch: bool = True) -> None:
+        """Watch this session; `watch` False: hear of what was added from `added` alone."""
         self._found: dict[tuple[type[Base], Any], Change] = {}
         self._watching = True
         self._session = session.sync_session
-        event.listen(self._session, "before_flush", self._collect)
+        self._listens = watch
+        if watch:
+            event.listen(self._session, "before_flush", self._collect)
 
     def all(self) -> list[Change]:
         """Every change so far, in the order of first appearance."""
@@ -48,7 +50,13 @@ class Changes:
 
     def close(self) -> None:
         """Stop watching for good: the session goes on with other works."""
-        event.remove(self._session, "before_flush", self._collect)
+        if self._listens:
+            event.remove(self._session, "before_flush", self._collect)
+
+    def added(self, records: Iterable[Base]) -> None:
+        """Note records that are new and not yet written."""
+        for record in records:
+            self._found[_key(record)] = Change(_name(record), _id(record), None, _values(record))
 
     def clear(self) -> None:
         """Forget everything, after a savepoint was undone."""

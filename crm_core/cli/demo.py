@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+import uvloop
 from rich.console import Console
 
 from crm_core.cli import serve
 from crm_core.demo import prepare
 
-FIRST: Final = '{ customers(first: 3, where: { name: { contains: "华信" } }) { totalCount nodes { id name } } }'
-SECOND: Final = (
-    "{ customers(first: 2, orderBy: [{ createdAt: DESC }]) { nodes { name phones { number } "
-    "interactions(first: 2) { nodes { kind subject occurredAt performer { name } } } } } }"
+QUERIES: Final = (
+    '{ customers(first: 3, where: { search: "huaxin" }) { totalCount nodes { id name city } } }',
+    "{ interactions(first: 3) { nodes { kind subject occurredAt performer { name } customer { name phones { number } } } } }",
+    "{ approvals(first: 3, where: { state: { eq: PENDING } }) { nodes { id kind line requester { name } reason } } }",
 )
-THIRD: Final = "{ approvals(first: 5) { nodes { id kind state line } } }"
 
 
 def register(app: typer.Typer) -> None:
@@ -35,13 +34,13 @@ def demo(
     """Load a demo company of two lines into an SQLite file, unless it is there; then show how to ask it."""
     begun = time.monotonic()
     console = Console(stderr=True, soft_wrap=True)
-    made = asyncio.run(prepare(folder, os.environ, say=lambda words: console.print(f"… {words}")))
+    made = uvloop.run(prepare(folder, os.environ, say=lambda words: console.print(f"… {words}")))
     console.print(f"[green]✓[/green] The demo company is ready ({time.monotonic() - begun:.0f} s).")
     host = "localhost" if made.settings.host in ("127.0.0.1", "0.0.0.0", "::") else made.settings.host  # noqa: S104
     print(f"URL http://{host}:{made.settings.port}/graphql")
     print(f"TOKEN {made.token}")
     print("\nThree queries to paste (put the token into the page's field):")
-    for query in (FIRST, SECOND, THIRD):
+    for query in QUERIES:
         print(f"\n  {query}")
     print(flush=True)
     if serving:

@@ -23,7 +23,6 @@ from crm_core.customers.line_records import (
     refuse_without,
     rows_in_acting_line,
     shown,
-    touch,
 )
 from crm_core.customers.models import Customer, CustomerLine, LineChangeKind
 from crm_core.errors import Message, Refused, UserError
@@ -158,7 +157,7 @@ def _assign(work: Work, customer: Customer, row: CustomerLine, wanted: Mapping[s
             setattr(row, name, value)
     if before == (row.owner_id, row.team_id):
         return
-    touch(work, customer, row)
+    work.touch(row)
     work.record(
         CustomerAssigned.of(
             customer,

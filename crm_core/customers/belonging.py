@@ -15,7 +15,7 @@ from crm_core.commands import Command, Perform, omitted
 from crm_core.customers.assigning import belonging
 from crm_core.customers.events import CustomerJoinedLine, CustomerLineUpdated, CustomerReviewed
 from crm_core.customers.inputs import LINE_COLUMNS, CustomerId, LineFields, TeamId, UserId, columns
-from crm_core.customers.line_records import in_acting_line, note, refuse_without, shown, touch
+from crm_core.customers.line_records import in_acting_line, note, refuse_without, shown
 from crm_core.customers.models import Customer, CustomerLine, CustomerStage, LineChangeKind
 from crm_core.customers.stages import BLACKLIST
 from crm_core.errors import Message, Refused
@@ -29,10 +29,10 @@ ALREADY_IN_LINE = Message(
 MESSAGES = (ALREADY_IN_LINE,)
 
 
-async def open_row(
+async def new_row(
     work: Work, customer: Customer, given: Mapping[str, Any], stage: CustomerStage | None
 ) -> CustomerLine:
-    """The customer's row in the line acted in, with its owner, team and first history entry; flushes."""
+    """A row for the line acted in, with its owner and team chosen; still to be put in (`put_in`)."""
     owner, team = await belonging(work, given)
     if stage is CustomerStage.BLACKLISTED:
         refuse_without(work, BLACKLIST)
@@ -49,10 +49,14 @@ async def open_row(
     if row.department is None and work.actor.user_id is not None:
         collector = await work.session.get(User, work.actor.user_id)
         row.department = (collector and collector.department) or None
+    return row
+
+
+async def put_in(work: Work, row: CustomerLine) -> None:
+    """Write the row and begin its history; the customer must have been written."""
     work.add(row)
     await work.flush()
-    note(work, row, LineChangeKind.JOINED, None, work.acting_line)
-    return row
+    note(work, row, LineChangeKind.JOINED, None, row.line)
 
 
 def line_values(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,8 +92,8 @@ async def join_line(work: Work, command: JoinLine) -> Customer:
     )
     if await work.session.scalar(taken) is not None:
         raise Refused(ALREADY_IN_LINE("line", line=work.acting_line))
-    row = await open_row(work, customer, command.given(), command.stage)
-    work.touch(customer)
+    row = await new_row(work, customer, command.given(), command.stage)
+    await put_in(work, row)
     work.record(CustomerJoinedLine.of(customer, **summary(row)))
     return customer
 
@@ -125,7 +129,7 @@ async def set_line(work: Work, command: SetLine) -> Customer:
             note(work, row, what, getattr(row, name), values[name])
         setattr(row, name, values[name])
     if changed:
-        touch(work, customer, row)
+        work.touch(row)
         work.record(CustomerLineUpdated.of(customer, line=row.line, changed=sorted(changed)))
     return customer
 
@@ -157,7 +161,7 @@ async def review_customer(work: Work, command: ReviewCustomer) -> Customer:
     row.review_findings = command.findings
     passed = [name for name in ("accurate", "complete", "current") if getattr(command, name)]
     note(work, row, LineChangeKind.REVIEW, None, " ".join(passed).upper() or None)
-    touch(work, customer, row)
+    work.touch(row)
     verdict = {"accurate": command.accurate, "complete": command.complete, "current": command.current}
     work.record(CustomerReviewed.of(customer, line=row.line, **verdict))
     return customer

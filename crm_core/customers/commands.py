@@ -13,14 +13,21 @@ from crm_core import errors
 from crm_core.commands import Command, Perform, omitted
 from crm_core.customers import assigning, belonging, dossier, line_records, stages, tagging
 from crm_core.customers import inputs as forms
-from crm_core.customers.belonging import open_row, summary
+from crm_core.customers.belonging import new_row, put_in, summary
 from crm_core.customers.events import (
     CustomerArchived,
     CustomerCreated,
     CustomerRestored,
     CustomerUpdated,
 )
-from crm_core.customers.identity import make_findable, next_number, replace_phones, seal_identity
+from crm_core.customers.identity import (
+    make_findable,
+    make_new_findable,
+    next_number,
+    put_phones,
+    replace_phones,
+    seal_identity,
+)
 from crm_core.customers.inputs import (
     ARCHIVE_COLUMNS,
     ArchiveFields,
@@ -34,7 +41,7 @@ from crm_core.customers.inputs import (
     columns,
     searchable,
 )
-from crm_core.customers.line_records import in_acting_line
+from crm_core.customers.line_records import anything_changed, in_acting_line
 from crm_core.customers.models import (
     ArchiveState,
     Customer,
@@ -69,6 +76,7 @@ class CreateCustomer(ArchiveFields, LineFields):
     """Enter a customer and let it join the line acted in (新建客户档案). Possible duplicates never refuse it."""
 
     kind = "customer.create"
+    adds_only = True
     scope: ClassVar[str] = "customer.write"
     returns: ClassVar[str | list[str]] = "Customer"
 
@@ -95,22 +103,25 @@ async def create_customer(work: Work, command: CreateCustomer) -> Customer:
     )
     await _apply(work, customer, given)
     customer.number = await next_number(work, customer.id)
+    row = await new_row(work, customer, given, command.stage)
     work.add(customer)
-    await work.flush()
-    await _add_parts(work, customer, command)
-    row = await open_row(work, customer, given, command.stage)
-    await work.flush()
-    await make_findable(work, customer)
     work.record(CustomerCreated.of(customer, **summary(row)))
+    await work.flush()
+    await put_in(work, row)
+    phones = _add_parts(work, customer, command)
+    await work.flush()
+    await make_new_findable(work, customer, phones, [one.external_id for one in command.external_ids])
     return customer
 
 
-async def _add_parts(work: Work, customer: Customer, command: CreateCustomer) -> None:
-    await replace_phones(work, customer, command.phones or ())
+def _add_parts(work: Work, customer: Customer, command: CreateCustomer) -> list[str]:
+    """Add phones, ids and tags of a new customer; the phones in E.164."""
+    phones = put_phones(work, customer, command.phones or (), {})
     for one in command.external_ids:
         work.add(CustomerExternalId(customer_id=customer.id, **one.model_dump(by_alias=False)))
     for tag in dict.fromkeys(command.tags):
         work.add(CustomerTag(customer_id=customer.id, tag=tag))
+    return phones
 
 
 class UpdateCustomer(ArchiveFields):
@@ -137,8 +148,7 @@ async def update_customer(work: Work, command: UpdateCustomer) -> Customer:
     await _add_external_ids(work, customer, given.get("external_ids", ()))
     if customer.archive_state == ArchiveState.RETURNED.value:
         customer.archive_state = ArchiveState.PENDING.value
-    if _changed(work):
-        work.touch(customer)
+    if anything_changed(work):
         work.record(CustomerUpdated.of(customer, phones_changed="phones" in given))
     await work.flush()
     if given.keys() & {
@@ -152,12 +162,6 @@ async def update_customer(work: Work, command: UpdateCustomer) -> Customer:
     }:
         await make_findable(work, customer)
     return customer
-
-
-def _changed(work: Work) -> bool:
-    return bool(work.session.new or work.session.deleted) or any(
-        map(work.session.is_modified, work.session.dirty)
-    )
 
 
 async def _apply(work: Work, customer: Customer, given: Mapping[str, Any]) -> None:
@@ -233,7 +237,6 @@ async def archive_customer(work: Work, command: ArchiveCustomer) -> Customer:
     await in_acting_line(work, customer, command.scope)
     if customer.archived_at is None:
         customer.archived_at = work.now
-        work.touch(customer)
         work.record(CustomerArchived.of(customer))
     return customer
 
@@ -254,7 +257,6 @@ async def restore_customer(work: Work, command: RestoreCustomer) -> Customer:
     await in_acting_line(work, customer, command.scope)
     if customer.archived_at is not None:
         customer.archived_at = None
-        work.touch(customer)
         work.record(CustomerRestored.of(customer))
     return customer
 

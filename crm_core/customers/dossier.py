@@ -26,7 +26,7 @@ from crm_core.customers.events import (
     CustomerTransactionRecorded,
 )
 from crm_core.customers.inputs import CustomerId, Name, Short
-from crm_core.customers.line_records import in_acting_line, touch
+from crm_core.customers.line_records import in_acting_line
 from crm_core.customers.models import (
     ArchiveState,
     Customer,
@@ -115,7 +115,6 @@ async def file_document(work: Work, command: FileDocument) -> CustomerDocument:
             filed_late=late,
         )
     )  # fmt: skip
-    work.touch(customer)
     shown = ids.show("doc", document.id)
     work.record(
         CustomerDocumentFiled.of(
@@ -230,8 +229,7 @@ async def record_transaction(work: Work, command: RecordTransaction) -> Customer
             recorded_by_id=work.actor.user_id,
         )
     )  # fmt: skip
-    became = _won(work, customer, row)
-    work.touch(customer)
+    became = _won(work, row)
     shown = ids.show("txn", transaction.id)
     work.record(
         CustomerTransactionRecorded.of(customer, line=row.line, transaction=shown, became_customer=became)
@@ -239,11 +237,11 @@ async def record_transaction(work: Work, command: RecordTransaction) -> Customer
     return transaction
 
 
-def _won(work: Work, customer: Customer, row: CustomerLine) -> bool:
+def _won(work: Work, row: CustomerLine) -> bool:
     if row.stage != CustomerStage.PROSPECT.value:
         return False
     set_stage(work, row, CustomerStage.CUSTOMER)
-    touch(work, customer, row)
+    work.touch(row)
     return True
 
 
@@ -297,7 +295,6 @@ async def _decided(work: Work, scope: str, state: ArchiveState, remark: str | No
         raise Refused(ARCHIVE_DECIDED(state=customer.archive_state))
     customer.archive_state, customer.archive_remark = state.value, remark
     customer.archive_decided_by_id, customer.archive_decided_at = work.actor.user_id, work.now
-    work.touch(customer)
     return customer
 
 

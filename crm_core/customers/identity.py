@@ -51,7 +51,20 @@ def seal_identity(work: Work, customer: Customer, number: str | None) -> None:
 async def replace_phones(work: Work, customer: Customer, given: Sequence[CustomerPhoneInput]) -> None:
     """Make the customer's phones those given, in their order; equal numbers count once, known ones are kept."""
     known = {(p.e164, p.extension): p for p in await phones_of(work, customer.id)}
-    for position, (key, (number, use)) in enumerate(_distinct(given).items()):
+    put_phones(work, customer, given, known)
+    for gone in known.values():
+        await work.session.delete(gone)
+
+
+def put_phones(
+    work: Work,
+    customer: Customer,
+    given: Sequence[CustomerPhoneInput],
+    known: dict[tuple[str, str | None], CustomerPhone],
+) -> list[str]:
+    """Add or keep the given phones, taking those kept out of `known`; all of them in E.164."""
+    found = _distinct(given)
+    for position, (key, (number, use)) in enumerate(found.items()):
         row = known.pop(key, None)
         if row is None:
             row = CustomerPhone(
@@ -59,8 +72,7 @@ async def replace_phones(work: Work, customer: Customer, given: Sequence[Custome
             )
             work.add(row)
         row.position, row.raw, row.kind = position, number.raw, use.value
-    for gone in known.values():
-        await work.session.delete(gone)
+    return [e164 for e164, _ in found]
 
 
 async def phones_of(work: Work, customer_id: UUID) -> list[CustomerPhone]:
@@ -88,11 +100,22 @@ def _use(number: PhoneNumber) -> PhoneUse:
 async def make_findable(work: Work, customer: Customer) -> None:
     """Write comparison keys and search tokens anew; call after the customer and its parts were flushed."""
     phones = [phone.e164 for phone in await phones_of(work, customer.id)]
-    external = await _external_ids(work, customer.id)
+    await _index(work, customer, phones, await _external_ids(work, customer.id))
+    await _compare_anew(work, customer, phones)
+
+
+async def make_new_findable(
+    work: Work, customer: Customer, phones: Sequence[str], external: Sequence[str]
+) -> None:
+    """Write comparison keys and search tokens of a new customer with these phones (E.164) and outside ids."""
+    await _index(work, customer, phones, external)
+    await _compare_by(work, customer, sorted(_keys(customer, phones)))
+
+
+async def _index(work: Work, customer: Customer, phones: Sequence[str], external: Sequence[str]) -> None:
     codes = [customer.number, *filter(None, (customer.credit_code, customer.wechat)), *external]
     tokens = tokens_of([customer.name], phones, codes)
     await search.index(work.session, work.services.database.dialect, "Customer", customer.id, tokens)
-    await _compare_anew(work, customer, phones)
 
 
 async def _external_ids(work: Work, customer_id: UUID) -> list[str]:
@@ -108,10 +131,15 @@ async def _compare_anew(work: Work, customer: Customer, phones: Iterable[str]) -
     if gone:
         same = tuple_(table.c.kind, table.c.value).in_(gone)
         await work.session.execute(delete(table).where(table.c.customer_id == customer.id, same))
-    if new:
-        rows = [{"kind": kind, "value": value, "customer_id": customer.id} for kind, value in new]
-        await work.session.execute(insert(table), rows)
-        await _flag_elsewhere(work, customer, new)
+    await _compare_by(work, customer, new)
+
+
+async def _compare_by(work: Work, customer: Customer, keys: Sequence[tuple[str, str]]) -> None:
+    """Add comparison keys, and flag equal customers elsewhere."""
+    if keys:
+        rows = [{"kind": kind, "value": value, "customer_id": customer.id} for kind, value in keys]
+        await work.insert(insert(CustomerKey.__table__), rows)
+        await _flag_elsewhere(work, customer, keys)
 
 
 def _keys(customer: Customer, phones: Iterable[str]) -> set[tuple[str, str]]:

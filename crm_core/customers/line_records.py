@@ -68,12 +68,6 @@ async def many(work: Work, keys: Sequence[UUID], scope: str) -> list[Customer]:
     return [found[key] for key in dict.fromkeys(keys)]
 
 
-def touch(work: Work, customer: Customer, row: CustomerLine) -> None:
-    """Count a change of the row as one of the customer too: its version guards commands in every line."""
-    work.touch(row)
-    work.touch(customer)
-
-
 def refuse_without(work: Work, scope: str) -> None:
     """Refuse unless the actor holds the scope in the line acted in."""
     if not work.actor.may(scope, work.acting_line):
@@ -83,3 +77,10 @@ def refuse_without(work: Work, scope: str) -> None:
 def shown(prefix: str, key: UUID | None) -> str | None:
     """An id as clients see it."""
     return ids.show(prefix, key) if key is not None else None
+
+
+def anything_changed(work: Work) -> bool:
+    """Whether something waits to be written."""
+    return bool(work.session.new or work.session.deleted) or any(
+        map(work.session.is_modified, work.session.dirty)
+    )

@@ -10,7 +10,7 @@ from crm_core import errors
 from crm_core.commands import Command, Perform
 from crm_core.customers.events import CustomerStageMoved
 from crm_core.customers.inputs import CustomerId
-from crm_core.customers.line_records import in_acting_line, note, refuse_without, touch
+from crm_core.customers.line_records import in_acting_line, note, refuse_without
 from crm_core.customers.models import Customer, CustomerLine, CustomerStage, LineChangeKind
 from crm_core.errors import Refused
 from crm_core.lifecycle import Lifecycle, Move
@@ -65,7 +65,7 @@ async def move_stage(work: Work, command: MoveStage) -> Customer:
         if not (work.options.reason or "").strip():
             raise Refused(errors.REQUIRED("reason"))
     set_stage(work, row, command.stage)
-    touch(work, customer, row)
+    work.touch(row)
     work.record(CustomerStageMoved.of(customer, line=row.line, before_stage=before, after_stage=row.stage))
     return customer
 

@@ -56,7 +56,6 @@ async def untag_customer(work: Work, command: UntagCustomer) -> Customer:
     for row in gone:
         await work.session.delete(row)
     if gone:
-        work.touch(customer)
         work.record(CustomerTagged.of(customer, removed=tuple(sorted(row.tag for row in gone))))
     return customer
 
@@ -89,7 +88,6 @@ async def _put(work: Work, customers: Sequence[Customer], tags: Sequence[str]) -
         for tag in added:
             work.add(CustomerTag(customer_id=customer.id, tag=tag))
         if added:
-            work.touch(customer)
             work.record(CustomerTagged.of(customer, added=tuple(sorted(added))))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Text,
     UniqueConstraint,
     Uuid,
     bindparam,
@@ -45,19 +46,30 @@ class SearchDocument(Base):
     tokens: Mapped[tuple[str, ...]] = mapped_column(TokenList)
 
 
+LATER = "search_later"
+"""Key of a session's list of documents to be written together; see `write`."""
+
+
 async def index(
     session: AsyncSession, dialect: str, kind: str, subject_id: UUID, tokens: Iterable[str]
 ) -> None:
     """Put the record's tokens into the index, replacing what stood there."""
-    table = SearchDocument.__table__
     values = {"kind": kind, "subject_id": subject_id, "tokens": tuple(tokens)}
+    later = session.info.get(LATER)
+    if later is not None:
+        later.append(values)
+    else:
+        await write(session, dialect, [values])
+
+
+async def write(session: AsyncSession, dialect: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put documents (`kind`, `subject_id`, `tokens`) into the index, replacing those that stood there."""
+    table = SearchDocument.__table__
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    statement = insert.values(values)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["subject_id", "kind"], set_={"tokens": statement.excluded.tokens}
-        )
+    statement = insert.on_conflict_do_update(
+        index_elements=["subject_id", "kind"], set_={"tokens": insert.excluded.tokens}
     )
+    await session.execute(statement, list(rows))
 
 
 async def forget(session: AsyncSession, subject_id: UUID) -> None:
@@ -79,7 +91,7 @@ def matching(kind: str, query: str, dialect: str) -> Select[tuple[UUID]] | None:
 
 def _on_postgresql(document: object, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
     tokens = document.c.tokens  # type: ignore[attr-defined]
-    array = postgresql.ARRAY(String())
+    array = postgresql.ARRAY(Text())
     return or_(
         false(),
         *(

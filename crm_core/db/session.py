@@ -14,6 +14,7 @@ from sqlalchemy import URL, Executable, Row, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from crm_core.db.inline import InlineConnection
 from crm_core.errors import ConfigurationError, Fault, Unavailable
 from crm_core.settings import Settings
 
@@ -121,27 +122,30 @@ class Database:
         await self.writes.dispose()
 
 
-def open_database(settings: Settings, busy_seconds: float = 5.0) -> Database:
+def open_database(settings: Settings, busy_seconds: float = 5.0, *, inline: bool = False) -> Database:
     """The database the settings name; connects on first use. `ConfigurationError` for a URL we do not speak.
 
-    `busy_seconds`: how long SQLite waits for another process.
+    `busy_seconds`: how long SQLite waits for another process. `inline`: SQLite writes without a thread in between,
+    for a process that does one thing.
     """
     url = make_url(settings.database_url)
     backend = url.get_backend_name()
     if backend == "sqlite":
-        return _sqlite(url, settings, busy_seconds)
+        return _sqlite(url, settings, busy_seconds, inline=inline)
     if backend == "postgresql":
         return _postgresql(url, settings)
     raise ConfigurationError(f"database_url: {backend} is not supported; use sqlite:/// or postgresql://")
 
 
-def _sqlite(url: URL, settings: Settings, busy_seconds: float) -> Database:
+def _sqlite(url: URL, settings: Settings, busy_seconds: float, *, inline: bool) -> Database:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("database_url: SQLite needs a file, e.g. sqlite:///crm.db (需要文件路径)")
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     url = url.set(drivername="sqlite+aiosqlite")
     reads = create_async_engine(url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT")
-    writes = create_async_engine(url, pool_size=1, max_overflow=0)
+    file = url.database
+    creator: dict[str, Any] = {"async_creator": lambda: InlineConnection(file)} if inline else {}
+    writes = create_async_engine(url, pool_size=1, max_overflow=0, **creator)
     event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(writes.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(
@@ -189,10 +193,19 @@ def _postgresql(url: URL, settings: Settings) -> Database:
     )
 
 
+OUT_OF_REACH = ("08", "28", "3D", "53", "57P")
+"""SQLSTATE classes of a server that is away, going down, full, or lets nobody in."""
+
+
 def _is_lost(error: BaseException) -> bool:
     return isinstance(error, (OSError, InterfaceError)) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
+        isinstance(error, DBAPIError)
+        and (error.connection_invalidated or _sqlstate(error).startswith(OUT_OF_REACH))
     )
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _is_busy(error: BaseException) -> bool:

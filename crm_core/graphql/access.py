@@ -23,7 +23,8 @@ class Access:
 
     Row rules compile reach in, one branch per line (`per_line`); ids and moments are always bound values, so that
     two callers with the same reach share one statement. `timeline` holds the sources of `Customer.timeline`,
-    `hidden` the plugins enabled in none of the caller's lines.
+    `hidden` the plugins enabled in none of the caller's lines. `parents` (type and ids) tells a computed table whose
+    children alone are wanted, so that it need not make all its rows.
     """
 
     actor: Actor
@@ -31,6 +32,7 @@ class Access:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     timeline: tuple[Source, ...] = ()
     hidden: frozenset[str] = frozenset()
+    parents: tuple[str, tuple[UUID, ...]] | None = None
 
     def lines(self, scope: str) -> tuple[str, ...]:
         """Lines in which the actor holds the scope."""

@@ -22,6 +22,12 @@ from crm_core.graphql.mutations import mutation_resolver, payload_resolvers
 from crm_core.graphql.values import SCALARS, annotation
 
 
+_TAKEN = frozenset({"Query", "Mutation", "Subscription", "String", "Int", "Float", "Boolean", "ID"}) | {
+    scalar.name for scalar in SCALARS.values()
+}
+"""Names no declared type may have, besides those of the fixed types."""
+
+
 class SchemaClash(Exception):
     """Two declarations claim one name; the text names both owners."""
 
@@ -98,7 +104,7 @@ class _Builder:
 
     def _claim(self, name: str, made: Any, of: str) -> None:
         """Keep a type under its name; two of one name would silently replace one another."""
-        if name in self.names:
+        if name in self.names or name in _TAKEN:
             by = self.parts.type_owners.get(of, "core")
             raise SchemaClash(f"type {name} of {by} is already declared; choose another name than {of}")
         self.names[name] = made
@@ -227,10 +233,11 @@ class _Builder:
 
     def _field(self, declared: Field, owner: ObjectType | None) -> StrawberryField:
         parent = owner.name if owner else "Query"
+        shape = self._type(declared)
         self.resolvers[parent, declared.name] = interpreter.resolver_of(declared, owner, self.parts.types)
         return field_of(
             declared.name,
-            self._type(declared),
+            shape,
             declared.description,
             arguments=self._arguments(declared),
             metadata={"crm": declared},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -259,7 +260,8 @@ def _children(
 ) -> tuple[Select[Any], Any]:
     """Statement for the children of many parents at once, and the child's alias; `count` counts per parent."""
     assert declared.on is not None
-    p, t = owner.aliased(context.access, "p"), target.aliased(context.access, "t")
+    narrowed = replace(context.access, parents=(owner.name, tuple(parents)))
+    p, t = owner.aliased(context.access, "p"), target.aliased(narrowed, "t")
     wanted = _wanted(info, target, connection=declared.kind == "connection")
     columns = [func.count()] if count else _columns(t, wanted, context)
     statement = select(p.c.id.label("parent"), *columns).select_from(

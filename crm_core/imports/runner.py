@@ -381,6 +381,7 @@ class _Importer:
     ) -> _Result:
         result = _Result()
         judged = await bringer.judged(session, batch)
+        bringer.start(session, together=not carefully)
         drafts: list[Any] = [o for _, o in judged if isinstance(o, CustomerDraft | InteractionDraft)]
         await bringer.load(session, drafts)
         for row, outcome in judged:
@@ -392,7 +393,18 @@ class _Importer:
                 self._refuse(result, row, outcome.external_id, [stored_problem(p) for p in outcome.problems])
             else:
                 await self._one(session, bringer, row, outcome, result, carefully=carefully)
+        await self._complete(session, bringer, carefully=carefully)
         return result
+
+    async def _complete(
+        self, session: AsyncSession, bringer: Customers | Interactions, *, carefully: bool
+    ) -> None:
+        try:
+            await bringer.complete(session)
+        except (Refused, DataError, IntegrityError):
+            if carefully:
+                raise
+            raise _Again from None
 
     async def _one(
         self,

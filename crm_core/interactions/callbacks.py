@@ -57,7 +57,6 @@ async def note_callback(
     """Keep what the callback found; problems become a task, so that they are solved in time (CS-128)."""
     if found is None:
         return
-    row.is_callback = True
     work.add(
         Callback(
             interaction_id=row.id,
@@ -187,7 +186,6 @@ async def set_callback_plan(work: Work, command: SetCallbackPlan) -> CallbackPla
     else:
         for column, value in values.items():
             setattr(plan, column, value)
-        work.touch(plan)
     work.record(CallbackPlanSet.of(plan))
     return plan
 

@@ -1,4 +1,4 @@
-"""Commands on interactions: plan, log, complete, cancel, update."""
+"""Commands on interactions: plan, log, complete; and the list of all commands of this room."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pydantic import Field
 from crm_core.commands import Command, Perform, omitted
 from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Refused, UserError, raise_if
-from crm_core.interactions import callbacks, reports, states, tasks, visits
+from crm_core.interactions import callbacks, changing, reports, states, tasks, visits
 from crm_core.interactions.callbacks import CallbackInput, judge_card, note_callback
+from crm_core.interactions.changing import CancelInteraction, UpdateInteraction
 from crm_core.interactions.events import (
-    InteractionCancelled,
     InteractionCompleted,
     InteractionLogged,
     InteractionPlanned,
-    InteractionUpdated,
 )
-from crm_core.interactions.models import Channel, Direction, Interaction, Visit
+from crm_core.interactions.models import Channel, Direction, Interaction
 from crm_core.interactions.people import (
     Long,
     Moment,
@@ -34,7 +33,7 @@ from crm_core.interactions.people import (
     set_participants,
     team_of,
 )
-from crm_core.interactions.queries import customer_line, imported, local_day, visit_of
+from crm_core.interactions.queries import customer_line, imported, local_day
 from crm_core.interactions.refusals import (
     ALREADY_RECORDED,
     CHANNEL_REQUIRED,
@@ -50,7 +49,6 @@ from crm_core.interactions.tasks import InteractionId
 from crm_core.interactions.visits import (
     VisitPlanInput,
     add_plan,
-    change_plan,
     plan_problems,
     refuse_unplanned,
 )
@@ -108,11 +106,11 @@ async def plan_interaction(work: Work, command: PlanInteraction) -> Interaction:
             team_id=await team_of(work, command.team_id, line.team_id),
         )
     )
+    work.record(InteractionPlanned.of(row))
     await work.flush()
     if command.visit is not None:
         add_plan(work, row, command.visit)
     await add_participants(work, row, command.participants)
-    work.record(InteractionPlanned.of(row))
     return row
 
 
@@ -134,6 +132,7 @@ class LogInteraction(_InteractionCommand):
     """Record an interaction that took place, with its short report (记录互动, CS-014, CS-119, CS-127)."""
 
     kind = "interaction.log"
+    adds_only = True
     customer_id: CustomerId = Field(description="The customer (客户).")
     interaction_kind: str = Field(
         alias="kind", max_length=40, description="Kind, e.g. call, wechat, showroom_visit (互动方式)."
@@ -185,21 +184,22 @@ async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
             status="DONE",
             subject=command.subject_text,
             is_visit=kind.plan_required,
+            is_callback=command.is_callback or command.callback is not None,
             occurred_at=occurred_at,
             occurred_on=local_day(work, occurred_at),
             performer_id=await _performer(work, command),
             team_id=await team_of(work, command.team_id, line.team_id),
         )
     )
+    work.record(InteractionLogged.of(row))
     await work.flush()
     await add_participants(work, row, command.participants)
     await _finish(work, row, command)
-    work.record(InteractionLogged.of(row))
     return row
 
 
 _LOGGED = {
-    "customer_id", "direction", "content", "is_callback", "duration_minutes", "next_step", "next_on",
+    "customer_id", "direction", "content", "duration_minutes", "next_step", "next_on",
     "consultant_name", "source", "external_id",
 }  # fmt: skip
 
@@ -267,11 +267,11 @@ async def complete_interaction(work: Work, command: CompleteInteraction) -> Inte
         setattr(row, column, given[column])
     if row.is_visit:
         await refuse_unplanned(work, row)
+    row.is_callback = row.is_callback or command.callback is not None
+    work.record(InteractionCompleted.of(row))
     if "participants" in given:
         await set_participants(work, row, command.participants)
     await _finish(work, row, command)
-    work.touch(row)
-    work.record(InteractionCompleted.of(row))
     return row
 
 
@@ -280,91 +280,6 @@ async def _finish(work: Work, row: Interaction, command: LogInteraction | Comple
     await note_callback(work, row, command.callback, row.team_id)
     await judge_card(work, row)
     await send_reports(work, row, command.report_to)
-
-
-class CancelInteraction(_InteractionCommand):
-    """Call a planned interaction off; give the reason (取消互动)."""
-
-    kind = "interaction.cancel"
-    subject = "id"
-    id: InteractionId = Field(description="The planned interaction.")
-
-
-async def cancel_interaction(work: Work, _command: CancelInteraction) -> Interaction:
-    """The interaction, called off."""
-    row: Interaction = work.subject
-    states.move(states.INTERACTION, row, "cancel")
-    work.touch(row)
-    work.record(InteractionCancelled.of(row))
-    return row
-
-
-class UpdateInteraction(_InteractionCommand):
-    """Change an interaction; what is left out stays. Time, performer and visit plan only while planned (修改互动)."""
-
-    kind = "interaction.update"
-    subject = "id"
-    id: InteractionId = Field(description="The interaction.")
-    subject_text: Short = omitted(alias="subject", description="What it is about (主题).")
-    content: Long = omitted(description="The short report (内容).")
-    next_step: Words = omitted(max_length=2000, description="What follows (下一步).")
-    next_on: date | None = omitted(description="Day of the next contact (下次联系日期).")
-    participants: list[ParticipantInput] = omitted(max_length=50, description="Who takes part (参与人).")
-    planned_at: Moment = omitted(description="When it is to take place (计划时间).")
-    performer_id: UserId = omitted(description="Who performs it (执行人).")
-    channel: Channel = omitted(description="Channel (渠道).")
-    visit: VisitPlanInput = omitted(description="Plan of a visit; what is left out stays (探望计划).")
-
-
-_REPLANNED = frozenset({"planned_at", "performer_id", "channel", "visit"})
-_AMENDED = {"subject_text": "subject", "content": "content", "next_step": "next_step", "next_on": "next_on"}
-
-
-async def update_interaction(work: Work, command: UpdateInteraction) -> Interaction:
-    """The changed interaction; a done one keeps its time, performer, channel and plan, and a report in words."""
-    row: Interaction = work.subject
-    given = command.given()
-    states.move(states.INTERACTION, row, "replan" if _REPLANNED & given.keys() else "amend")
-    if row.status == "DONE" and given.get("content", row.content) == "" and row.content:
-        raise Refused(CONTENT_REQUIRED("content"))
-    for name in given.keys() & _AMENDED.keys():
-        setattr(row, _AMENDED[name], given[name])
-    await _replan(work, row, command)
-    if "participants" in given:
-        await set_participants(work, row, command.participants)
-    work.touch(row)
-    work.record(InteractionUpdated.of(row))
-    return row
-
-
-async def _replan(work: Work, row: Interaction, command: UpdateInteraction) -> None:
-    given = command.given()
-    if "planned_at" in given:
-        raise_if(_too_late(work, row, command.planned_at))
-        row.planned_at = row.occurred_at = command.planned_at
-        row.occurred_on = local_day(work, command.planned_at)
-    if "performer_id" in given:
-        row.performer_id = await performer_of(work, command.performer_id)
-    if "channel" in given:
-        row.channel = command.channel
-    if "visit" in given:
-        await _change_visit(work, row, command.visit)
-
-
-def _too_late(work: Work, row: Interaction, planned_at: datetime) -> Iterator[UserError]:
-    if row.is_visit and planned_at < work.now:
-        yield PLAN_TOO_LATE("plannedAt", planned=planned_at.isoformat(), now=work.now.isoformat())
-
-
-async def _change_visit(work: Work, row: Interaction, plan: VisitPlanInput) -> None:
-    visit: Visit | None = await visit_of(work, row)
-    if visit is None:
-        raise Refused(NOT_A_VISIT("visit", kind=row.kind))
-    change_plan(visit, plan)
-    whole = VisitPlanInput.model_validate(
-        {"purposes": visit.purposes, "target": visit.target, "preparations": visit.preparations}
-    )
-    raise_if(plan_problems(work, whole))
 
 
 def _kind(work: Work, name: str) -> InteractionKind:
@@ -378,10 +293,14 @@ COMMANDS: dict[type[Command], Perform] = {
     PlanInteraction: plan_interaction,
     LogInteraction: log_interaction,
     CompleteInteraction: complete_interaction,
-    CancelInteraction: cancel_interaction,
-    UpdateInteraction: update_interaction,
+    **changing.COMMANDS,
     **visits.COMMANDS,
     **callbacks.COMMANDS,
     **reports.COMMANDS,
     **tasks.COMMANDS,
 }
+
+__all__ = [
+    "COMMANDS", "CancelInteraction", "CompleteInteraction", "LogInteraction", "PlanInteraction", "UpdateInteraction",
+    "complete_interaction", "log_interaction", "plan_interaction",
+]  # fmt: skip

@@ -60,6 +60,13 @@ def month_of(access: Access, day: ColumnElement[Any]) -> ColumnElement[str]:
     return func.to_char(day, "YYYY-MM", type_=String())
 
 
+def _same_line(i: Any, cl: Any) -> ColumnElement[bool]:
+    """Interactions of the same line, compared so that only the customer's index serves: a line has far too many."""
+    line: ColumnElement[str] = i.c.line
+    same: ColumnElement[bool] = line + literal("") == cl.c.line
+    return same
+
+
 # -- visits
 
 
@@ -68,7 +75,7 @@ def not_visited_since(c: Any, access: Access, day: date) -> ColumnElement[bool]:
     cl, i = CustomerLine.__table__.alias("cl"), Interaction.__table__.alias("visited")
     visited = exists().where(
         i.c.customer_id == cl.c.customer_id,
-        i.c.line == cl.c.line,
+        _same_line(i, cl),
         i.c.is_visit == true(),
         i.c.status == "DONE",
         i.c.occurred_on >= day,
@@ -103,7 +110,7 @@ def _due(cl: Any, cadence: Any, access: Access) -> ColumnElement[date]:
         select(func.max(i.c.occurred_on, type_=Date()))
         .where(
             i.c.customer_id == cl.c.customer_id,
-            i.c.line == cl.c.line,
+            _same_line(i, cl),
             i.c.kind == cadence.c.kind,
             i.c.status == "DONE",
         )
@@ -149,7 +156,7 @@ def callback_due(plan: Any, c: Any, access: Access) -> ColumnElement[bool]:
     )
     called = exists().where(
         i.c.customer_id == cl.c.customer_id,
-        i.c.line == cl.c.line,
+        _same_line(i, cl),
         i.c.is_callback == true(),
         i.c.status == "DONE",
         fitting,
@@ -195,7 +202,7 @@ def coverage(access: Access) -> FromClause:
     month = month_of(access, i.c.occurred_on)
     visits = (
         select(cl.c.line, month.label("month"), func.count(distinct(cl.c.customer_id)).label("visited"))
-        .select_from(cl.join(i, and_(i.c.customer_id == cl.c.customer_id, i.c.line == cl.c.line)))
+        .select_from(cl.join(i, and_(i.c.customer_id == cl.c.customer_id, _same_line(i, cl))))
         .where(reached_lines(cl, access), i.c.is_visit == true(), i.c.status == "DONE")
         .where(i.c.occurred_on >= date.fromisoformat(_months(access)[-1] + "-01"))
         .group_by(cl.c.line, month)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from pydantic.alias_generators import to_snake
 from sqlalchemy import func, select
 
-from crm_core.customers.models import CustomerGrade
 from crm_core.graphql import (
     Filter,
-    Id,
     ObjectType,
     connection,
     field,
     listing,
     relation,
 )
-from crm_core.graphql.fields import Field
-from crm_core.interactions import due
+from crm_core.interactions import planning
+from crm_core.interactions.declared import CUSTOMER, READ, TEAM, common, user, words
 from crm_core.interactions.models import (
     AlternativeWay,
-    Cadence,
     Callback,
-    CallbackPlan,
     Channel,
     Direction,
     Interaction,
@@ -31,7 +26,6 @@ from crm_core.interactions.models import (
     InteractionStatus,
     Participant,
     ReviewResult,
-    SalesMeeting,
     Task,
     TaskStatus,
     Visit,
@@ -39,43 +33,11 @@ from crm_core.interactions.models import (
     VisitPurpose,
 )
 from crm_core.interactions.queries import (
-    held_lines,
-    led_meetings,
     own_reports,
     visible_interactions,
     visible_tasks,
 )
 from crm_core.interactions.timeline import entries_of, source
-
-READ = "interaction.read"
-
-
-def _common(prefix: str) -> tuple[Field, ...]:
-    return (
-        field("id", Id(prefix), "Id.", nullable=False, filter=True),
-        field("createdAt", datetime, "When it was made.", nullable=False),
-        field("updatedAt", datetime, "When it was last changed.", nullable=False),
-        field("version", int, "Counts changes; give it as expectedVersion.", nullable=False),
-        field("line", str, "Business line (业务线).", nullable=False, filter=True),
-    )
-
-
-def _user(name: str, description: str, *, filter: bool = False) -> Field:
-    column = f"{to_snake(name)}_id"
-    return relation(name, "User", description, on=lambda t, u, _a: u.c.id == t.c[column], filter=filter)
-
-
-def _text(name: str, description: str) -> Field:
-    return field(name, str, description, nullable=False)
-
-
-_customer = relation(
-    "customer", "Customer", "The customer (客户).", on=lambda t, c, _a: c.c.id == t.c.customer_id, filter=True
-)
-_team = relation(
-    "team", "Team", "The team it counts for (团队).", on=lambda t, x, _a: x.c.id == t.c.team_id, filter=True
-)
-
 
 INTERACTION = ObjectType(
     name="Interaction",
@@ -87,8 +49,8 @@ INTERACTION = ObjectType(
     scope=READ,
     order=lambda t: [t.c.occurred_at.desc(), t.c.id.desc()],
     fields=(
-        *_common("int"),
-        _customer,
+        *common("int"),
+        CUSTOMER,
         field(
             "kind",
             str,
@@ -112,8 +74,8 @@ INTERACTION = ObjectType(
             nullable=False,
             filter=True,
         ),
-        _text("subject", "What it is about (主题)."),
-        _text("content", "The short report: what was said and found (内容, CS-119)."),
+        words("subject", "What it is about (主题)."),
+        words("content", "The short report: what was said and found (内容, CS-119)."),
         field(
             "occurredAt",
             datetime,
@@ -131,10 +93,10 @@ INTERACTION = ObjectType(
         ),
         field("plannedAt", datetime, "When it was planned for (计划时间)."),
         field("durationMinutes", int, "How long, minutes (时长)."),
-        _user("performer", "Who performs it (执行人).", filter=True),
+        user("performer", "Who performs it (执行人).", filter=True),
         field("consultantName", str, "Consultant as an imported file names him (销售顾问)."),
-        _team,
-        _text("nextStep", "What follows (下一步)."),
+        TEAM,
+        words("nextStep", "What follows (下一步)."),
         field("nextOn", date, "Day of the next contact (下次联系日期).", filter=True),
         field("source", str, "System it was imported from (来源系统)."),
         field("externalId", str, "Its id there (外部编号)."),
@@ -184,8 +146,8 @@ PARTICIPANT = ObjectType(
     model=Participant,
     description="Who took part in an interaction: a colleague, a contact, or a person by name (参与人).",
     fields=(
-        _text("name", "Name of a person not on file (姓名)."),
-        _user("user", "The colleague (员工)."),
+        words("name", "Name of a person not on file (姓名)."),
+        user("user", "The colleague (员工)."),
         relation("contact", "Contact", "The contact (联系人).", on=lambda p, c, _a: c.c.id == p.c.contact_id),
     ),
 )
@@ -197,7 +159,7 @@ VISIT = ObjectType(
     description="Plan and report of a visit (探望计划、探望报告, CS-106).",
     fields=(
         field("purposes", list[VisitPurpose], "Purposes (拜访目的, CS-110).", nullable=False),
-        _text("target", "What is to be reached (拜访目标)."),
+        words("target", "What is to be reached (拜访目标)."),
         field(
             "occasion",
             VisitOccasion,
@@ -216,25 +178,25 @@ VISIT = ObjectType(
         ),
         field("preparations", list[str], "Items of the checklist done (已准备事项, CS-111).", nullable=False),
         field("guidancePlanned", int, "Minutes set aside for guidance (计划指导时间, CS-116)."),
-        _text("hostName", "Whom we met (接待人姓名, CS-112)."),
-        _text("hostTitle", "His post (接待人职务, CS-112)."),
-        _text("decisionPower", "His say on future cooperation (决策权, CS-112)."),
-        _text("needs", "The customer's own view of needs and problems (需求与问题, CS-112)."),
-        _text("attitude", "The customer's attitude (态度, CS-112)."),
-        _text("demands", "Demands and suggestions (要求和建议, CS-112)."),
-        _text("feedback", "The customer's feedback (客户反馈, CS-117)."),
-        _text("prospects", "Back-up customers in the local market (后备客户, CS-114)."),
-        _text("competitors", "Competitors' customer relations (竞争对手情况, CS-114)."),
-        _text("guidance", "Guidance given on site (现场指导, CS-114)."),
+        words("hostName", "Whom we met (接待人姓名, CS-112)."),
+        words("hostTitle", "His post (接待人职务, CS-112)."),
+        words("decisionPower", "His say on future cooperation (决策权, CS-112)."),
+        words("needs", "The customer's own view of needs and problems (需求与问题, CS-112)."),
+        words("attitude", "The customer's attitude (态度, CS-112)."),
+        words("demands", "Demands and suggestions (要求和建议, CS-112)."),
+        words("feedback", "The customer's feedback (客户反馈, CS-117)."),
+        words("prospects", "Back-up customers in the local market (后备客户, CS-114)."),
+        words("competitors", "Competitors' customer relations (竞争对手情况, CS-114)."),
+        words("guidance", "Guidance given on site (现场指导, CS-114)."),
         field("guidanceMinutes", int, "Minutes spent on guidance (指导时间, CS-116)."),
-        _text("creditChange", "Changes in credit (信用异动, CS-114)."),
-        _text("creditChangeCause", "Their causes (异动原因, CS-114)."),
-        _text("companyTopics", "Company information given (企业信息, CS-115)."),
-        _text("activityTopics", "Activity information given (活动信息, CS-115)."),
-        _text("productTopics", "Product information given (产品信息, CS-115)."),
-        _text("competitorTopics", "Competitor information given (竞争对手信息, CS-115)."),
-        _text("objections", "Objections and how they were handled (异议处理, CS-115)."),
-        _text("gifts", "Gifts given (赠送礼品, CS-115)."),
+        words("creditChange", "Changes in credit (信用异动, CS-114)."),
+        words("creditChangeCause", "Their causes (异动原因, CS-114)."),
+        words("companyTopics", "Company information given (企业信息, CS-115)."),
+        words("activityTopics", "Activity information given (活动信息, CS-115)."),
+        words("productTopics", "Product information given (产品信息, CS-115)."),
+        words("competitorTopics", "Competitor information given (竞争对手信息, CS-115)."),
+        words("objections", "Objections and how they were handled (异议处理, CS-115)."),
+        words("gifts", "Gifts given (赠送礼品, CS-115)."),
         field("submittedAt", datetime, "When the report was handed in (提交时间).", filter=True),
         field(
             "isLate",
@@ -243,10 +205,10 @@ VISIT = ObjectType(
             nullable=False,
             filter=True,
         ),
-        _user("reviewedBy", "The superior who reviewed it (审核人)."),
+        user("reviewedBy", "The superior who reviewed it (审核人)."),
         field("reviewedAt", datetime, "When it was reviewed (审核时间)."),
         field("reviewResult", ReviewResult, "Accepted or returned (审核结果).", filter=True),
-        _text("reviewComment", "The superior's remark (审核意见)."),
+        words("reviewComment", "The superior's remark (审核意见)."),
     ),
 )
 
@@ -257,10 +219,10 @@ CALLBACK = ObjectType(
     description="What a callback found (回访结果, CS-128, CS-130).",
     fields=(
         field("satisfaction", int, "Satisfaction, 1 lowest to 5 highest (满意度).", filter=True),
-        _text("changedNeeds", "Changes in the customer's needs (需求变化)."),
-        _text("productQuality", "Opinion on product use and quality (产品质量意见, CS-130)."),
-        _text("salesStrategy", "Suggestions on the sales strategy (销售策略建议, CS-130)."),
-        _text("problems", "Problems found (发现的问题)."),
+        words("changedNeeds", "Changes in the customer's needs (需求变化)."),
+        words("productQuality", "Opinion on product use and quality (产品质量意见, CS-130)."),
+        words("salesStrategy", "Suggestions on the sales strategy (销售策略建议, CS-130)."),
+        words("problems", "Problems found (发现的问题)."),
     ),
 )
 
@@ -274,8 +236,8 @@ REPORT = ObjectType(
     scope=READ,
     order=lambda t: [t.c.id.desc()],
     fields=(
-        *_common("irp"),
-        _text("text", "The report as it was sent (简报内容)."),
+        *common("irp"),
+        words("text", "The report as it was sent (简报内容)."),
         field("readAt", datetime, "When you read it (阅读时间).", filter=True),
         relation(
             "interaction",
@@ -304,9 +266,9 @@ TASK = ObjectType(
     scope=READ,
     order=lambda t: [t.c.due_on, t.c.id],
     fields=(
-        *_common("tsk"),
-        _text("title", "What is to be done (任务标题)."),
-        _text("note", "Details (说明)."),
+        *common("tsk"),
+        words("title", "What is to be done (任务标题)."),
+        words("note", "Details (说明)."),
         field(
             "dueOn",
             date,
@@ -317,108 +279,16 @@ TASK = ObjectType(
         ),
         field("status", TaskStatus, "Open, done or cancelled (状态).", nullable=False, filter=True),
         field("doneAt", datetime, "When it was done (完成时间)."),
-        _user("assignee", "Who does it (负责人).", filter=True),
-        _user("creator", "Who gave it (创建人)."),
-        _team,
-        _customer,
+        user("assignee", "Who does it (负责人).", filter=True),
+        user("creator", "Who gave it (创建人)."),
+        TEAM,
+        CUSTOMER,
         relation(
             "interaction",
             "Interaction",
             "The interaction it follows from (互动).",
             on=lambda t, i, _a: i.c.id == t.c.interaction_id,
         ),
-    ),
-)
-
-CADENCE = ObjectType(
-    name="Cadence",
-    table=Cadence.__table__,
-    model=Cadence,
-    prefix="cad",
-    description="How often customers of a grade are contacted, in which form, from a day on (分级拜访频率, CS-109).",
-    rule=held_lines,
-    scope=READ,
-    order=lambda t: [t.c.line, t.c.grade, t.c.kind, t.c.valid_from.desc(), t.c.id],
-    fields=(
-        *_common("cad"),
-        field("grade", CustomerGrade, "Grade of the customers (客户等级).", nullable=False, filter=True),
-        field("kind", str, "Kind of interaction that counts (互动方式).", nullable=False, filter=True),
-        _text("form", "Form (形式)."),
-        field("everyDays", int, "At least once in so many days (间隔天数).", nullable=False),
-        field("validFrom", date, "First day it holds (生效日期).", nullable=False, filter=True),
-    ),
-)
-
-CALLBACK_PLAN = ObjectType(
-    name="CallbackPlan",
-    table=CallbackPlan.__table__,
-    model=CallbackPlan,
-    prefix="cbp",
-    description="A team's plan of regular callbacks (回访计划, CS-128, CS-129).",
-    rule=held_lines,
-    scope=READ,
-    order=lambda t: [t.c.line, t.c.name],
-    fields=(
-        *_common("cbp"),
-        _text("name", "Name (计划名称)."),
-        _team,
-        field("everyDays", int, "A callback at least every so many days (间隔天数).", nullable=False),
-        field("channel", Channel, "Channel that meets it; null: any (渠道)."),
-        field(
-            "oldCustomers",
-            bool,
-            "Only old customers, by telephone or on site only (老客户, CS-129).",
-            nullable=False,
-        ),
-        field("validFrom", date, "First day (生效日期).", nullable=False, filter=True),
-        field("validTo", date, "Last day; null: open (失效日期).", filter=True),
-        connection(
-            "dueCustomers",
-            "Customer",
-            "Customers of the team whose last fitting callback is older than the plan allows (应回访客户).",
-            on=due.callback_due,
-        ),
-    ),
-)
-
-MEETING = ObjectType(
-    name="SalesMeeting",
-    table=SalesMeeting.__table__,
-    model=SalesMeeting,
-    prefix="smt",
-    description="A sales meeting on the visits of a period, with the next sales plan (销售会议, CS-118).",
-    rule=led_meetings,
-    scope=READ,
-    order=lambda t: [t.c.held_on.desc(), t.c.id.desc()],
-    fields=(
-        *_common("smt"),
-        _team,
-        _user("chair", "Who recorded it (记录人)."),
-        field("heldOn", date, "Day of the meeting (会议日期).", nullable=False, filter=True, sort=True),
-        field("periodFrom", date, "First day of the visits discussed (期间起).", nullable=False),
-        field("periodTo", date, "Last day of the visits discussed (期间止).", nullable=False),
-        field("visits", int, "Visits of the period (拜访次数).", nullable=False),
-        field("customersVisited", int, "Customers visited in the period (拜访客户数).", nullable=False),
-        _text("summary", "Summary and analysis of the visits (拜访总结和分析)."),
-        _text("nextPlan", "The next sales plan (下一步销售计划)."),
-    ),
-)
-
-COVERAGE = ObjectType(
-    name="VisitCoverage",
-    table=due.coverage,
-    description="How many customers of a line were visited in a month, and how many not (拜访覆盖率, CS-108).",
-    scope=READ,
-    order=lambda t: [t.c.id.desc()],
-    fields=(
-        field("id", str, "Line and month, e.g. east:2025-11.", nullable=False),
-        field("line", str, "Business line (业务线).", nullable=False, filter=True),
-        field(
-            "month", str, "Month, e.g. 2025-11; the last 24 are shown (月份).", nullable=False, filter=True
-        ),
-        field("customers", int, "Customers you reach today (客户数).", nullable=False),
-        field("visited", int, "Of these, visited in the month (已拜访).", nullable=False),
-        field("notVisited", int, "Of these, not visited in the month (未拜访).", nullable=False),
     ),
 )
 
@@ -437,9 +307,7 @@ TIMELINE = ObjectType(
     ),
 )
 
-TYPES = (
-    INTERACTION, PARTICIPANT, VISIT, CALLBACK, REPORT, TASK, CADENCE, CALLBACK_PLAN, MEETING, COVERAGE, TIMELINE,
-)  # fmt: skip
+TYPES = (INTERACTION, PARTICIPANT, VISIT, CALLBACK, REPORT, TASK, TIMELINE, *planning.TYPES)
 
 SOURCES = (
     source(

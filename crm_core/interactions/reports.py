@@ -69,7 +69,6 @@ async def read_report(work: Work, _command: ReadReport) -> InteractionReport:
     report: InteractionReport = work.subject
     if report.read_at is None:
         report.read_at = work.now
-        work.touch(report)
         work.record(ReportRead.of(report))
     return report
 

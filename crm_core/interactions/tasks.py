@@ -120,7 +120,6 @@ async def update_task(work: Work, command: UpdateTask) -> Task:
         await performer_of(work, command.assignee_id, "assigneeId")
     for column in given.keys() - {"id"}:
         setattr(task, column, given[column])
-    work.touch(task)
     work.record(TaskUpdated.of(task))
     return task
 
@@ -138,7 +137,6 @@ async def complete_task(work: Work, _command: CompleteTask) -> Task:
     task: Task = work.subject
     states.move(states.TASK, task, "complete")
     task.done_at = work.now
-    work.touch(task)
     work.record(TaskCompleted.of(task))
     return task
 
@@ -155,7 +153,6 @@ async def cancel_task(work: Work, _command: CancelTask) -> Task:
     """The task, called off."""
     task: Task = work.subject
     states.move(states.TASK, task, "cancel")
-    work.touch(task)
     work.record(TaskCancelled.of(task))
     return task
 

@@ -59,9 +59,17 @@ def source(
             title(t).label("title"),
             (status(t) if status else cast(null(), String())).label("status"),
         ]
-        return select(*columns).where(t.c.customer_id.is_not(None), true() if rule is None else rule)
+        return select(*columns).where(_wanted(t, access), true() if rule is None else rule)
 
     return Source(name, entries)
+
+
+def _wanted(t: Any, access: Access) -> ColumnElement[bool]:
+    """Rows of customers; of those customers alone whose timelines are being read, where that is known."""
+    customer: ColumnElement[Any] = t.c.customer_id
+    if access.parents is None or access.parents[0] != "Customer":
+        return customer.is_not(None)
+    return customer.in_(access.parents[1])
 
 
 def entries_of(access: Access) -> FromClause:

@@ -188,7 +188,6 @@ async def submit_report(work: Work, command: SubmitReport) -> Interaction:
     if visit.submitted_at is None:
         visit.is_late = is_late(work, row)
     visit.submitted_at, visit.review_result = work.now, None
-    work.touch(row)
     work.record(VisitReportSubmitted.of(row, late=visit.is_late))
     return row
 
@@ -237,7 +236,6 @@ async def review_report(work: Work, command: ReviewReport) -> Interaction:
         raise Refused(OWN_REPORT("id"))
     visit.review_result, visit.review_comment = command.result.value, command.comment
     visit.reviewed_at, visit.reviewed_by_id = work.now, work.actor.user_id
-    work.touch(row)
     work.record(VisitReportReviewed.of(row, result=command.result.value))
     return row
 
@@ -274,7 +272,6 @@ async def set_cadence(work: Work, command: SetCadence) -> Cadence:
         cadence = work.add(Cadence(**own, form=command.form, every_days=command.every_days))
     else:
         cadence.form, cadence.every_days = command.form, command.every_days
-        work.touch(cadence)
     work.record(CadenceSet.of(cadence))
     return cadence
 

@@ -6,12 +6,11 @@ Loaded as a pytest plugin it gives the fixture `crm`, once on SQLite and once on
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from crm_core.graphql.build import build, core_schema
 from crm_core.graphql.context import Context
 from crm_core.keyring import Keyring
 from crm_core.loader import Candidate, installed, load, parts_of
+from crm_core.registry import Registry
 from crm_core.settings import LineSettings, Settings
 from crm_core.testing.postgres import Server
 from crm_core.work import Services, perform
@@ -128,10 +128,10 @@ class Kit:
         kind = core_schema(self.schema).mutation_type
         assert kind is not None
         types = {name: kind.fields[mutation].args[name].type for name in arguments}
-        head = ", ".join(f"${name}: {type_}" for name, type_ in types.items())
-        passed = ", ".join(f"{name}: ${name}" for name in arguments)
+        head = ", ".join(f"$given_{name}: {type_}" for name, type_ in types.items())
+        passed = ", ".join(f"{name}: $given_{name}" for name in arguments)
         text = f"mutation({head}) {{ {mutation}({passed}) {{ userErrors {{ code message field rule }} {chosen} }} }}"
-        answer = await self.ask(text, actor, line=line, language=language, **arguments)
+        answer = await self.ask(text, actor, line=line, language=language, **{f"given_{name}": value for name, value in arguments.items()})
         assert not answer.errors, answer.errors
         assert answer.data is not None
         payload: dict[str, Any] = answer.data[mutation]
@@ -283,9 +283,20 @@ def crm_settings() -> Mapping[str, Any]:
     return {}
 
 
+@dataclass(frozen=True)
+class Template:
+    """A migrated database with its administrator, and the registry and schema it was made for; copied per test."""
+
+    url: str
+    administrator: UUID
+    registry: Registry
+    schema: strawberry.Schema
+    candidates: Sequence[Candidate]
+
+
 @pytest.fixture(scope="session")
-def crm_templates() -> dict[tuple[str, ...], str]:
-    """Migrated databases by what they were migrated for; copied for each test."""
+def crm_templates() -> dict[tuple[Any, ...], Template]:
+    """Templates by what they were made for."""
     return {}
 
 
@@ -301,7 +312,7 @@ async def crm(
     crm_lines: Mapping[str, Sequence[str]],
     crm_candidates: Sequence[Candidate],
     crm_settings: Mapping[str, Any],
-    crm_templates: dict[tuple[str, ...], str],
+    crm_templates: dict[tuple[Any, ...], Template],
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
@@ -314,32 +325,50 @@ async def crm(
         store=tmp_path / "store",
         **crm_settings,
     )
-    candidates = [*installed(), *crm_candidates]
     place = _Place(crm_dialect, tmp_path_factory, request)
-    key = (crm_dialect, *sorted(f"{line}={','.join(p)}" for line, p in crm_lines.items()))
+    lines = sorted((line, tuple(plugins)) for line, plugins in crm_lines.items())
+    key = (crm_dialect, *lines, repr(crm_settings), *map(id, crm_candidates))
     if key not in crm_templates:
-        crm_templates[key] = await _template(place, settings, candidates, key)
-    url, drop = place.copy(crm_templates[key], tmp_path)
-    settings = settings.model_copy(update={"database_url": url})
-    async for kit in _running(settings, candidates):
-        yield kit
-    drop()
-
-
-async def _running(settings: Settings, candidates: Sequence[Candidate]) -> AsyncIterator[Kit]:
-    database = open_database(settings)
-    registry = load(settings, candidates, await migrate.failures(database))
-    clock = FrozenClock()
-    keyring = Keyring.parse(settings.keys.get_secret_value(), settings.index_key.get_secret_value())
-    services = Services(settings, registry, database, keyring, clock)
+        crm_templates[key] = await _template(place, settings, crm_candidates)
+    template = crm_templates[key]
+    url, drop = place.copy(template.url, tmp_path)
+    services = _services(settings.model_copy(update={"database_url": url}), template.registry)
     try:
-        administrator = await _administrator(services)
-        yield Kit(services, build(parts_of(registry)), clock, administrator)
+        administrator = await actor_of(services.database.fetch, template.registry, template.administrator)
+        yield Kit(services, template.schema, services.clock, administrator)  # type: ignore[arg-type]  # it is frozen
     finally:
-        await database.dispose()
+        await services.database.dispose()
+        drop()
 
 
-async def _administrator(services: Services) -> Actor:
+def _services(settings: Settings, registry: Registry) -> Services:
+    keyring = Keyring.parse(settings.keys.get_secret_value(), settings.index_key.get_secret_value())
+    return Services(settings, registry, open_database(settings), keyring, FrozenClock())
+
+
+async def _template(place: _Place, settings: Settings, extra: Sequence[Candidate]) -> Template:
+    settings = settings.model_copy(update={"database_url": place.empty()})
+    candidates = [*installed(), *extra]
+    await _migrated(settings, load(settings, candidates))
+    services = _services(settings, load(settings, candidates))
+    registry = services.registry
+    try:
+        failures = await migrate.failures(services.database)
+        registry = load(settings, candidates, failures) if failures else registry
+        user = await _administrator(replace(services, registry=registry))
+    finally:
+        await services.database.dispose()
+    return Template(settings.database_url, user, registry, build(parts_of(registry)), extra)
+
+
+async def _migrated(settings: Settings, registry: Registry) -> None:
+    if Path("/tmp/notes/create_all").exists():  # TEMPORARY while models move every minute
+        await _create_all(settings, registry)
+        return
+    await migrate.upgrade(settings, registry)
+
+
+async def _administrator(services: Services) -> UUID:
     lines = tuple(services.registry.lines)
     outcome, _ = await perform(
         services, system(lines), "user.create", {"login": "admin", "name": "admin"}, Options()
@@ -348,19 +377,7 @@ async def _administrator(services: Services) -> Actor:
     grant = {"user_id": user, "role": "administrator"}
     given, _ = await perform(services, system(lines), "role.grant", grant, Options())
     assert not outcome.errors + given.errors, outcome.errors + given.errors
-    return await actor_of(services.database.fetch, services.registry, user)
-
-
-async def _template(
-    place: _Place, settings: Settings, candidates: Sequence[Candidate], key: tuple[str, ...]
-) -> str:
-    url = place.empty(hashlib.sha256(repr(key).encode()).hexdigest()[:10])
-    settings = settings.model_copy(update={"database_url": url})
-    if Path("/tmp/notes/create_all").exists():  # TEMPORARY while models move every minute
-        await _create_all(settings, load(settings, candidates))
-        return url
-    await migrate.upgrade(settings, load(settings, candidates))
-    return url
+    return user
 
 
 async def _create_all(settings, registry):  # type: ignore  # TEMPORARY
@@ -396,10 +413,11 @@ class _Place:
         server: Server = self.request.getfixturevalue("postgres_server")
         return server
 
-    def empty(self, name: str) -> str:
+    def empty(self) -> str:
+        name = ids.uuid7().hex
         if self.dialect == "sqlite":
             return f"sqlite:///{self.folders.mktemp('template') / f'{name}.db'}"
-        return self._server.create_database(f"template_{name}_{ids.uuid7().hex[-10:]}")
+        return self._server.create_database(f"template_{name}")
 
     def copy(self, template: str, folder: Path) -> tuple[str, Any]:
         if self.dialect == "sqlite":

@@ -42,7 +42,9 @@ class House:
         """The payload of a mutation that must not be refused."""
         return await self.crm.done(mutation, actor or self.li, input=given, select=select, acting=line)
 
-    async def refused(self, mutation: str, actor: Actor | None = None, line: str = "east", **given: Any) -> Any:
+    async def refused(
+        self, mutation: str, actor: Actor | None = None, line: str = "east", **given: Any
+    ) -> Any:
         """Codes and fields of the refusals."""
         payload = await self.crm.change(mutation, actor or self.li, input=given, acting=line)
         return [(error["code"], error["field"]) for error in payload["userErrors"]]

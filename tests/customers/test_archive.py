@@ -30,7 +30,9 @@ def licence(customer: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.rule("CS-010")
 async def test_papers_are_filed_by_the_steward_of_the_line(house: House) -> None:
     customer = await house.enter("华信")
-    assert await house.refused("customerFileDocument", house.li, **licence(customer)) == [("ARCHIVE_KEEPERS_ONLY", None)]
+    assert await house.refused("customerFileDocument", house.li, **licence(customer)) == [
+        ("ARCHIVE_KEEPERS_ONLY", None)
+    ]
     assert await house.refused("customerFileDocument", house.steward, **licence(customer)) == [
         ("ARCHIVE_KEEPERS_ONLY", None)
     ]
@@ -56,12 +58,18 @@ async def test_papers_are_filed_by_the_steward_of_the_line(house: House) -> None
 async def test_a_paper_filed_after_three_days_is_marked_late(house: House) -> None:
     customer = await house.enter("华信")
     late = "customerDocument { filedLate }"
-    in_time = await house.do("customerFileDocument", house.manager, late, **licence(customer, receivedOn="2025-10-31"))
+    in_time = await house.do(
+        "customerFileDocument", house.manager, late, **licence(customer, receivedOn="2025-10-31")
+    )
     assert in_time["customerDocument"]["filedLate"] is False
-    after = await house.do("customerFileDocument", house.manager, late, **licence(customer, receivedOn="2025-10-30"))
+    after = await house.do(
+        "customerFileDocument", house.manager, late, **licence(customer, receivedOn="2025-10-30")
+    )
     assert after["customerDocument"]["filedLate"] is True
     tomorrow = licence(customer, receivedOn="2025-11-04")
-    assert await house.refused("customerFileDocument", house.manager, **tomorrow) == [("IN_THE_FUTURE", "receivedOn")]
+    assert await house.refused("customerFileDocument", house.manager, **tomorrow) == [
+        ("IN_THE_FUTURE", "receivedOn")
+    ]
 
 
 async def test_a_paper_in_the_store_is_referred_to_and_nothing_outside_it(house: House) -> None:
@@ -75,18 +83,24 @@ async def test_a_paper_in_the_store_is_referred_to_and_nothing_outside_it(house:
     (store.parent / "outside").write_text("secret")
     for path in ("../outside", "/etc/passwd", "scans", "scans/b.pdf"):
         wrong = given | {"path": path}
-        assert await house.refused("customerFileDocument", house.manager, **wrong) == [("PAPER_UNREADABLE", "path")]
+        assert await house.refused("customerFileDocument", house.manager, **wrong) == [
+            ("PAPER_UNREADABLE", "path")
+        ]
     for content in ("***", "", "A" * 1_500_000):
         wrong = licence(customer, content=content)
-        assert await house.refused("customerFileDocument", house.manager, **wrong) == [("PAPER_UNREADABLE", "content")]
-    assert await house.refused("customerFileDocument", house.manager, **licence(customer, path="scans/a.pdf")) == [
-        ("PAPER_UNREADABLE", "content")
-    ]
+        assert await house.refused("customerFileDocument", house.manager, **wrong) == [
+            ("PAPER_UNREADABLE", "content")
+        ]
+    assert await house.refused(
+        "customerFileDocument", house.manager, **licence(customer, path="scans/a.pdf")
+    ) == [("PAPER_UNREADABLE", "content")]
 
 
 async def test_a_dry_run_puts_no_file_into_the_store(house: House) -> None:
     customer = await house.enter("华信")
-    await house.crm.done("customerFileDocument", house.manager, input=licence(customer), dryRun=True, acting="east")
+    await house.crm.done(
+        "customerFileDocument", house.manager, input=licence(customer), dryRun=True, acting="east"
+    )
     assert not (house.crm.services.store / "papers").exists()
 
 
@@ -94,8 +108,12 @@ async def test_a_dry_run_puts_no_file_into_the_store(house: House) -> None:
 async def test_the_origin_of_every_item_of_an_archive_is_recorded(house: House) -> None:
     customer = await house.enter("华信", origin="MARKET_INFORMATION")
     await house.do("customerFileDocument", house.manager, **licence(customer, origin="SALES_CONTRACT"))
-    await house.do("customerRecordTransaction", id=customer, doneOn="2025-10-01", description="首单", amount="10.00")
-    found = await house.read(customer, "origin documents { nodes { origin } } transactions { nodes { origin } }")
+    await house.do(
+        "customerRecordTransaction", id=customer, doneOn="2025-10-01", description="首单", amount="10.00"
+    )
+    found = await house.read(
+        customer, "origin documents { nodes { origin } } transactions { nodes { origin } }"
+    )
     assert found == {
         "origin": "MARKET_INFORMATION",
         "documents": {"nodes": [{"origin": "SALES_CONTRACT"}]},
@@ -104,7 +122,8 @@ async def test_the_origin_of_every_item_of_an_archive_is_recorded(house: House) 
     unsaid = licence(customer)
     del unsaid["origin"]
     answer = await house.crm.ask(
-        "mutation($i: CustomerFileDocumentInput!) { customerFileDocument(input: $i) { userErrors { code } } }", i=unsaid
+        "mutation($i: CustomerFileDocumentInput!) { customerFileDocument(input: $i) { userErrors { code } } }",
+        i=unsaid,
     )
     assert answer.errors
 
@@ -114,7 +133,12 @@ async def test_an_archive_accumulates_transactions_needs_and_preferences(house: 
     customer = await house.enter("华信", needs="每月两车", preferences="上午联系")
     for day, amount in (("2025-09-01", "100.00"), ("2025-10-01", "250.40")):
         await house.do(
-            "customerRecordTransaction", id=customer, doneOn=day, description="补货", amount=amount, productCategory="钢材"
+            "customerRecordTransaction",
+            id=customer,
+            doneOn=day,
+            description="补货",
+            amount=amount,
+            productCategory="钢材",
         )
     found = await house.read(
         customer,
@@ -126,8 +150,18 @@ async def test_an_archive_accumulates_transactions_needs_and_preferences(house: 
         "transactions": {
             "totalCount": 2,
             "nodes": [
-                {"doneOn": "2025-10-01", "amount": "250.40", "productCategory": "钢材", "recordedBy": {"name": "李"}},
-                {"doneOn": "2025-09-01", "amount": "100.00", "productCategory": "钢材", "recordedBy": {"name": "李"}},
+                {
+                    "doneOn": "2025-10-01",
+                    "amount": "250.40",
+                    "productCategory": "钢材",
+                    "recordedBy": {"name": "李"},
+                },
+                {
+                    "doneOn": "2025-09-01",
+                    "amount": "100.00",
+                    "productCategory": "钢材",
+                    "recordedBy": {"name": "李"},
+                },
             ],
         },
     }
@@ -138,11 +172,19 @@ async def test_papers_and_transactions_stay_in_the_line_that_has_them(house: Hou
     customer = await house.enter("华信", both)
     await house.do("customerJoinLine", both, line="west", id=customer)
     await house.do("customerFileDocument", both, **licence(customer))
-    await house.do("customerRecordTransaction", both, id=customer, doneOn="2025-10-01", description="东", amount="1.00")
+    await house.do(
+        "customerRecordTransaction", both, id=customer, doneOn="2025-10-01", description="东", amount="1.00"
+    )
     west = await house.crm.actor("冯", role="line_manager", lines=("west",))
     papers = "documents { totalCount } transactions { totalCount }"
-    assert await house.read(customer, papers, west) == {"documents": {"totalCount": 0}, "transactions": {"totalCount": 0}}
-    assert await house.read(customer, papers, both) == {"documents": {"totalCount": 1}, "transactions": {"totalCount": 1}}
+    assert await house.read(customer, papers, west) == {
+        "documents": {"totalCount": 0},
+        "transactions": {"totalCount": 0},
+    }
+    assert await house.read(customer, papers, both) == {
+        "documents": {"totalCount": 1},
+        "transactions": {"totalCount": 1},
+    }
 
 
 @pytest.mark.rule("CS-011", "CS-022")
@@ -157,7 +199,8 @@ async def test_an_archive_is_due_for_its_check_after_half_a_year(house: House) -
     await house.do("customerReview", id=customer, complete=False, findings="缺税务登记")
     assert await house.names(reviewDue=True) == []
     found = await house.read(
-        customer, "lines { reviewAccurate reviewComplete reviewCurrent reviewFindings reviewedBy { name } reviewDueAt }"
+        customer,
+        "lines { reviewAccurate reviewComplete reviewCurrent reviewFindings reviewedBy { name } reviewDueAt }",
     )
     assert found["lines"] == [
         {
@@ -184,7 +227,9 @@ async def test_an_archive_is_pending_until_the_head_of_marketing_confirms_it(hou
         "archiveDecidedAt": "2025-11-03T02:00:00.000000Z",
         "archiveDecidedBy": {"name": "周"},
     }
-    assert await house.refused("customerConfirmArchive", house.head, id=customer) == [("ARCHIVE_DECIDED", None)]
+    assert await house.refused("customerConfirmArchive", house.head, id=customer) == [
+        ("ARCHIVE_DECIDED", None)
+    ]
     assert (await house.crm.rows(OutboxEvent))[-1].kind == "customer.archive_confirmed"
 
 
@@ -196,7 +241,9 @@ async def test_a_returned_archive_waits_again_once_it_was_mended(house: House) -
         "archiveState": "RETURNED",
         "archiveRemark": "请补网址",
     }
-    assert await house.refused("customerConfirmArchive", house.head, id=customer) == [("ARCHIVE_DECIDED", None)]
+    assert await house.refused("customerConfirmArchive", house.head, id=customer) == [
+        ("ARCHIVE_DECIDED", None)
+    ]
     await house.do("customerUpdate", id=customer, website="huaxin.example")
     await house.do("customerConfirmArchive", house.head, id=customer)
     assert (await house.read(customer, "archiveState"))["archiveState"] == "CONFIRMED"

@@ -16,7 +16,9 @@ CREDIT = "91350211M000100Y43"
 
 
 async def test_a_new_customer_gets_a_number_an_owner_and_a_pending_archive(house: House) -> None:
-    first = await house.enter("华信科技有限公司", phones=[{"number": "138 0013 8000"}], grade="A", tags=["重点", "重点"])
+    first = await house.enter(
+        "华信科技有限公司", phones=[{"number": "138 0013 8000"}], grade="A", tags=["重点", "重点"]
+    )
     await house.enter("苏州明达")
     found = await house.read(
         first,
@@ -66,7 +68,12 @@ async def test_what_is_left_out_stays_and_null_clears(house: House) -> None:
     customer = await house.enter("华信", province="江苏", city="苏州", phones=[{"number": "13800138000"}])
     await house.do("customerUpdate", id=customer, city="昆山")
     kept = await house.read(customer, "name province city phones { number }")
-    assert kept == {"name": "华信", "province": "江苏", "city": "昆山", "phones": [{"number": "+8613800138000"}]}
+    assert kept == {
+        "name": "华信",
+        "province": "江苏",
+        "city": "昆山",
+        "phones": [{"number": "+8613800138000"}],
+    }
     await house.do("customerUpdate", id=customer, province=None)
     assert (await house.read(customer, "province city")) == {"province": None, "city": "昆山"}
     assert await house.refused("customerUpdate", id=customer, name=None) == [("REQUIRED", "name")]
@@ -84,7 +91,11 @@ async def test_an_update_that_changes_nothing_leaves_version_and_feed_alone(hous
 async def test_phones_given_replace_all_and_equal_ones_count_once(house: House) -> None:
     customer = await house.enter("华信", phones=[{"number": "13800138000"}, {"number": "0512-65001234转8"}])
     kept = {row.e164: row.id for row in await house.crm.rows(CustomerPhone)}
-    again = [{"number": "+86 512 65001234-8", "use": "OFFICE"}, {"number": "051265001234转8"}, {"number": "13900139000"}]
+    again = [
+        {"number": "+86 512 65001234-8", "use": "OFFICE"},
+        {"number": "051265001234转8"},
+        {"number": "13900139000"},
+    ]
     await house.do("customerUpdate", id=customer, phones=again)
     found = await house.read(customer, "version phones { number extension use }")
     assert found["phones"] == [
@@ -124,7 +135,9 @@ async def test_an_external_id_belongs_to_one_customer_of_its_source(house: House
     erp = {"source": "erp", "externalId": "K-1"}
     first = await house.enter("华信", externalIds=[erp])
     taken = [("EXTERNAL_ID_TAKEN", "externalIds.0.externalId")]
-    assert await house.refused("customerCreate", name="明达", customerKind="PERSON", externalIds=[erp]) == taken
+    assert (
+        await house.refused("customerCreate", name="明达", customerKind="PERSON", externalIds=[erp]) == taken
+    )
     second = await house.enter("明达", externalIds=[{"source": "dms", "externalId": "K-1"}])
     assert await house.refused("customerUpdate", id=second, externalIds=[erp]) == taken
     await house.do("customerUpdate", id=first, externalIds=[erp, {"source": "dms", "externalId": "K-2"}])
@@ -137,7 +150,9 @@ async def test_an_external_id_belongs_to_one_customer_of_its_source(house: House
 async def test_a_level_of_secrecy_must_be_one_of_the_deployment(house: House) -> None:
     customer = await house.enter("华信", secrecy="secret")
     assert await house.names(secrecy={"eq": "secret"}) == ["华信"]
-    assert await house.refused("customerUpdate", id=customer, secrecy="cosmic") == [("UNKNOWN_SECRECY", "secrecy")]
+    assert await house.refused("customerUpdate", id=customer, secrecy="cosmic") == [
+        ("UNKNOWN_SECRECY", "secrecy")
+    ]
 
 
 async def test_an_archived_customer_stays_in_lists_and_can_be_restored(house: House) -> None:
@@ -158,7 +173,11 @@ async def test_a_stale_version_is_refused_and_a_dry_run_writes_nothing(house: Ho
     )
     assert stale["userErrors"][0]["code"] == "STALE_VERSION"
     tried = await house.crm.done(
-        "customerUpdate", house.li, input={"id": customer, "name": "新名"}, dryRun=True, select="customer { name version }"
+        "customerUpdate",
+        house.li,
+        input={"id": customer, "name": "新名"},
+        dryRun=True,
+        select="customer { name version }",
     )
     assert tried["customer"] == {"name": "新名", "version": 2}
     assert await house.read(customer, "name version") == {"name": "华信", "version": 1}
@@ -169,7 +188,9 @@ async def test_an_organisation_has_branches_each_with_its_office(house: House) -
     parent = await house.enter("华信集团", officeLocation="上海浦东")
     await house.enter("华信苏州分公司", parentId=parent, officeLocation="苏州园区")
     below = await house.enter("华信昆山办事处", parentId=parent, officeLocation="昆山")
-    found = await house.read(parent, "officeLocation branches(orderBy: [{name: ASC}]) { totalCount nodes { name officeLocation } }")
+    found = await house.read(
+        parent, "officeLocation branches(orderBy: [{name: ASC}]) { totalCount nodes { name officeLocation } }"
+    )
     assert found["branches"] == {
         "totalCount": 2,
         "nodes": [

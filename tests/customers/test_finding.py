@@ -9,10 +9,14 @@ import pytest
 House = Any
 
 
-@pytest.mark.parametrize("text", ["华信", "信科", "华信科技", "huaxin", "hx", "8000", "13800138000", "C000001", "K-77", "HXKJ"])
+@pytest.mark.parametrize(
+    "text", ["华信", "信科", "华信科技", "huaxin", "hx", "8000", "13800138000", "C000001", "K-77", "HXKJ"]
+)
 async def test_a_customer_is_found_by(house: House, text: str) -> None:
     await house.enter(
-        "华信科技有限公司", phones=[{"number": "13800138000"}], externalIds=[{"source": "erp", "externalId": "K-77"}]
+        "华信科技有限公司",
+        phones=[{"number": "13800138000"}],
+        externalIds=[{"source": "erp", "externalId": "K-77"}],
     )
     await house.enter("苏州明达", phones=[{"number": "13900139111"}])
     assert await house.names(search=text) == ["华信科技有限公司"]
@@ -47,7 +51,9 @@ async def test_filters_combine(house: House) -> None:
     assert await house.names(grade={"isNull": True}) == ["个人"]
     either = [{"city": {"eq": "南京"}}, {"kind": {"eq": "PERSON"}}]
     assert await house.names(**{"or": either}) == ["个人", "华信南京"]
-    assert await house.names(name={"contains": "华信"}, **{"not": {"sourceChannel": {"eq": "展会"}}}) == ["华信南京"]
+    assert await house.names(name={"contains": "华信"}, **{"not": {"sourceChannel": {"eq": "展会"}}}) == [
+        "华信南京"
+    ]
 
 
 async def test_the_newest_customer_comes_first_and_pages_follow(house: House) -> None:
@@ -89,7 +95,13 @@ async def test_a_duplicate_in_a_foreign_line_is_told_to_stewards_only(house: Hou
     assert (await house.crm.ask(flags, house.li)).codes == ["FORBIDDEN"]
     told = await house.crm.data(flags, house.steward)
     assert told["duplicateFlags"]["nodes"] == [
-        {"line": "east", "foreignLine": "west", "by": "PHONE", "customer": {"name": "华信科技"}, "other": None}
+        {
+            "line": "east",
+            "foreignLine": "west",
+            "by": "PHONE",
+            "customer": {"name": "华信科技"},
+            "other": None,
+        }
     ]
     other = await house.crm.actor("卫", role="steward", lines=("west",))
     told = await house.crm.data(flags, other)
@@ -109,8 +121,12 @@ async def test_a_page_of_customers_takes_the_same_statements_whatever_its_size(h
     for size in (1, 20):
         while len(await house.names()) < size:
             number = len(await house.names())
-            customer = await house.enter(f"客户{number}", phones=[{"number": f"138001380{number:02}"}], tags=["x"])
-            await house.do("contactCreate", customerId=customer, name=f"人{number}", phones=[{"number": "13900139000"}])
+            customer = await house.enter(
+                f"客户{number}", phones=[{"number": f"138001380{number:02}"}], tags=["x"]
+            )
+            await house.do(
+                "contactCreate", customerId=customer, name=f"人{number}", phones=[{"number": "13900139000"}]
+            )
         with house.crm.statements() as sent:
             found = await house.crm.data(text, house.li, n=50)
         assert len(found["customers"]["nodes"]) == size

@@ -35,7 +35,9 @@ async def test_a_customer_out_of_reach_is_not_found_by_commands_either(house: Ho
     customer = await house.enter("李的客户", house.li)
     for mutation in ("customerUpdate", "customerArchive", "customerReview"):
         assert await house.refused(mutation, house.wang, id=customer) == [("NOT_FOUND", "id")]
-    assert await house.refused("customerMoveStage", house.wang, id=customer, stage="CUSTOMER") == [("NOT_FOUND", "id")]
+    assert await house.refused("customerMoveStage", house.wang, id=customer, stage="CUSTOMER") == [
+        ("NOT_FOUND", "id")
+    ]
     assert await house.read(customer, "id", house.wang) is None
 
 
@@ -86,7 +88,9 @@ async def test_assigning_moves_the_customer_and_keeps_the_former_owner_in_its_hi
     assert await house.names(house.wang, ownerId={"eq": house.user(house.wang)}) == ["华信"]
     assert await house.names(house.wang, owner={"name": {"eq": "王"}}) == ["华信"]
     found = await house.read(
-        customer, "version team { name } lines { history { nodes { what old new by { name } } } }", house.manager
+        customer,
+        "version team { name } lines { history { nodes { what old new by { name } } } }",
+        house.manager,
     )
     assert found["version"] == 2
     assert found["team"] == {"name": "一组"}
@@ -95,7 +99,11 @@ async def test_assigning_moves_the_customer_and_keeps_the_former_owner_in_its_hi
         {"what": "JOINED", "old": None, "new": "east", "by": {"name": "李"}},
     ]
     event = (await house.crm.rows(OutboxEvent))[-1]
-    assert (event.kind, event.line, event.data["after_owner"]) == ("customer.assigned", "east", house.user(house.wang))
+    assert (event.kind, event.line, event.data["after_owner"]) == (
+        "customer.assigned",
+        "east",
+        house.user(house.wang),
+    )
 
 
 async def test_an_owner_must_have_a_role_in_the_line_and_a_team_must_be_of_it(house: House) -> None:
@@ -111,7 +119,9 @@ async def test_an_owner_must_have_a_role_in_the_line_and_a_team_must_be_of_it(ho
 async def test_entering_for_somebody_else_takes_the_permission_to_assign(house: House) -> None:
     given = {"name": "华信", "customerKind": "ORGANISATION", "ownerId": house.user(house.wang)}
     assert await house.refused("customerCreate", house.li, **given) == [("FORBIDDEN", None)]
-    made = await house.do("customerCreate", house.leader, "customer { owner { name } team { name } }", **given)
+    made = await house.do(
+        "customerCreate", house.leader, "customer { owner { name } team { name } }", **given
+    )
     assert made["customer"] == {"owner": {"name": "王"}, "team": {"name": "一组"}}
 
 
@@ -122,7 +132,9 @@ async def test_bulk_assigning_is_all_or_nothing_and_names_each_it_cannot_assign(
     found = await house.refused("customerBulkAssign", house.leader, ids=[*ours, foreign], ownerId=wang)
     assert found == [("NOT_FOUND", "ids.3")]
     assert await house.names(house.wang) == []
-    done = await house.do("customerBulkAssign", house.leader, "customers { name version }", ids=ours, ownerId=wang)
+    done = await house.do(
+        "customerBulkAssign", house.leader, "customers { name version }", ids=ours, ownerId=wang
+    )
     assert done["customers"] == [{"name": f"客户{n}", "version": 2} for n in range(3)]
     assert await house.names(house.wang) == ["客户0", "客户1", "客户2"]
     assigned = [e for e in await house.crm.rows(OutboxEvent) if e.kind == "customer.assigned"]
@@ -164,7 +176,9 @@ async def test_stages_move_only_along_their_lifecycle(house: House) -> None:
     for stage in ("CUSTOMER", "DORMANT", "LOST", "PROSPECT", "LOST", "CUSTOMER"):
         moved = await house.do("customerMoveStage", id=customer, stage=stage, select="customer { stage }")
         assert moved["customer"]["stage"] == stage
-    assert await house.refused("customerMoveStage", id=customer, stage="PROSPECT") == [("ILLEGAL_MOVE", "stage")]
+    assert await house.refused("customerMoveStage", id=customer, stage="PROSPECT") == [
+        ("ILLEGAL_MOVE", "stage")
+    ]
     again = await house.do("customerMoveStage", id=customer, stage="CUSTOMER", select="customer { version }")
     assert again["customer"]["version"] == 7
 
@@ -179,8 +193,12 @@ async def test_the_blacklist_takes_its_permission_and_a_reason(house: House) -> 
     await house.crm.done("customerMoveStage", house.manager, input=given, reason="多次拖欠", acting="east")
     found = await house.read(customer, "stage lines { history(first: 1) { nodes { what new reason } } }")
     assert found["stage"] == "BLACKLISTED"
-    assert found["lines"][0]["history"]["nodes"] == [{"what": "STAGE", "new": "BLACKLISTED", "reason": "多次拖欠"}]
-    assert await house.refused("customerMoveStage", house.li, id=customer, stage="CUSTOMER") == [("ILLEGAL_MOVE", "stage")]
+    assert found["lines"][0]["history"]["nodes"] == [
+        {"what": "STAGE", "new": "BLACKLISTED", "reason": "多次拖欠"}
+    ]
+    assert await house.refused("customerMoveStage", house.li, id=customer, stage="CUSTOMER") == [
+        ("ILLEGAL_MOVE", "stage")
+    ]
 
 
 @pytest.mark.rule("CS-018")
@@ -198,7 +216,9 @@ async def test_the_salesman_keeps_a_file_of_each_customer(house: House) -> None:
         }
     ]
     await house.do("customerSetLine", id=customer, deposit=None, cardState="VOID", grade="B")
-    found = await house.read(customer, "grade version lines { deposit paymentMethod cardState history { nodes { what old new } } }")
+    found = await house.read(
+        customer, "grade version lines { deposit paymentMethod cardState history { nodes { what old new } } }"
+    )
     assert found["lines"][0]["deposit"] is None
     assert found["lines"][0]["paymentMethod"] == "贷款"
     assert found["version"] == 3

@@ -49,28 +49,43 @@ class Company:
         given = {"name": name, "customerKind": "ORGANISATION", **more}
         return await self._id("customerCreate", "customer", actor or self.seller, given)
 
+    async def contact(self, customer: str, name: str) -> str:
+        """A contact of the customer."""
+        return await self._id("contactCreate", "contact", self.seller, {"customerId": customer, "name": name})
+
     async def plan(self, customer: str, actor: Actor | None = None, **more: Any) -> str:
         """A planned visit tomorrow."""
-        given = {"customerId": customer, "kind": "visit", "plannedAt": "2025-11-04T10:00:00+08:00", "visit": PLAN}
+        given = {
+            "customerId": customer,
+            "kind": "visit",
+            "plannedAt": "2025-11-04T10:00:00+08:00",
+            "visit": PLAN,
+        }
         return await self._id("interactionPlan", "interaction", actor or self.seller, given | more)
 
     async def visited(self, customer: str, actor: Actor | None = None) -> str:
         """A visit planned and done now."""
         now = self.crm.clock.now.isoformat()
         visit = await self.plan(customer, actor, plannedAt=now)
-        return await self._id("interactionComplete", "interaction", actor or self.seller, {"id": visit, "content": "谈妥"})
+        return await self._id(
+            "interactionComplete", "interaction", actor or self.seller, {"id": visit, "content": "谈妥"}
+        )
 
     async def log(self, customer: str, actor: Actor | None = None, **more: Any) -> str:
         """A call that took place now."""
         given = {"customerId": customer, "kind": "call", "content": "询问近况", **more}
         return await self._id("interactionLog", "interaction", actor or self.seller, given)
 
-    async def codes(self, mutation: str, actor: Actor | None = None, **given: Any) -> list[tuple[str, str | None]]:
+    async def codes(
+        self, mutation: str, actor: Actor | None = None, **given: Any
+    ) -> list[tuple[str, str | None]]:
         """Codes and fields of the refusals of a mutation."""
         payload = await self.crm.change(mutation, actor or self.seller, input=given, acting="east")
         return [(error["code"], error["field"]) for error in payload["userErrors"]]
 
-    async def do(self, mutation: str, actor: Actor | None = None, select: str = "", **given: Any) -> dict[str, Any]:
+    async def do(
+        self, mutation: str, actor: Actor | None = None, select: str = "", **given: Any
+    ) -> dict[str, Any]:
         """The payload of a mutation that must not be refused."""
         return await self.crm.done(mutation, actor or self.seller, input=given, select=select, acting="east")
 

@@ -21,14 +21,22 @@ async def _overdue(company: Company) -> list[str]:
 
 async def _plan(company: Company, shown: Any, **more: Any) -> str:
     team = shown("tea", company.team)
-    given = {"teamId": team, "name": "季度回访", "everyDays": 30, "validFrom": "2025-11-01", **more}
+    given: dict[str, Any] = {
+        "teamId": team,
+        "name": "季度回访",
+        "everyDays": 30,
+        "validFrom": "2025-11-01",
+        **more,
+    }
     done = await company.do("callbackPlanSet", company.manager, "callbackPlan { id }", **given)
     found: str = done["callbackPlan"]["id"]
     return found
 
 
 @pytest.mark.rule("CS-128")
-async def test_customers_without_callback_in_the_days_of_the_teams_plan_are_due(company: Company, shown: Any) -> None:
+async def test_customers_without_callback_in_the_days_of_the_teams_plan_are_due(
+    company: Company, shown: Any
+) -> None:
     called, silent = await company.customer("甲公司"), await company.customer("乙公司")
     assert await _overdue(company) == []
     plan = await _plan(company, shown)
@@ -175,7 +183,7 @@ async def test_a_void_card_counts_again_by_the_superior_after_a_real_callback(co
     customer = await company.customer("甲公司")
     await _stage(company, customer)
     await _messages(company, customer, "sms", "sms", "sms")
-    restore = {"customerId": customer, "why": "已上门回访"}
+    restore: dict[str, Any] = {"customerId": customer, "why": "已上门回访"}
     assert await company.codes("customerRestoreCard", company.manager, **restore) == [
         ("CARD_STILL_INVALID", "customerId")
     ]
@@ -185,7 +193,9 @@ async def test_a_void_card_counts_again_by_the_superior_after_a_real_callback(co
     assert await _card(company, customer) == "VALID"
     await _messages(company, customer, "sms")
     assert await _card(company, customer) == "VALID"
-    assert await company.codes("customerRestoreCard", company.manager, **restore) == [("CARD_NOT_VOID", "customerId")]
+    assert await company.codes("customerRestoreCard", company.manager, **restore) == [
+        ("CARD_NOT_VOID", "customerId")
+    ]
 
 
 @pytest.mark.rule("CS-131")

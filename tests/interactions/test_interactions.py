@@ -8,7 +8,7 @@ import pytest
 
 from crm_core.actors import Reach
 from crm_core.interactions.models import Channel, Interaction
-from tests.interactions.conftest import MANAGES, SELLS, Company
+from tests.interactions.conftest import MANAGES, Company
 
 CHANNELS = {
     "call": "PHONE",
@@ -56,7 +56,7 @@ async def test_each_interaction_stores_its_channel(company: Company, kind: str, 
 @pytest.mark.rule("CS-127")
 async def test_a_kind_that_does_not_tell_the_channel_asks_for_it(company: Company) -> None:
     customer = await company.customer("甲公司")
-    given = {"customerId": customer, "kind": "care", "content": "生日问候"}
+    given: dict[str, Any] = {"customerId": customer, "kind": "care", "content": "生日问候"}
     assert await company.codes("interactionLog", **given) == [("CHANNEL_REQUIRED", "channel")]
     care = await company.log(customer, **given | {"channel": "WECHAT"})
     assert (await company.read(care, "channel kind"))["channel"] == "WECHAT"
@@ -68,17 +68,23 @@ async def test_an_unknown_kind_and_the_future_are_refused(company: Company) -> N
     assert await company.codes("interactionLog", customerId=customer, kind="telepathy", content="x") == [
         ("UNKNOWN_INTERACTION_KIND", "kind")
     ]
-    tomorrow = {"customerId": customer, "kind": "call", "content": "x", "occurredAt": "2025-11-04T10:00:00+08:00"}
+    tomorrow: dict[str, Any] = {
+        "customerId": customer,
+        "kind": "call",
+        "content": "x",
+        "occurredAt": "2025-11-04T10:00:00+08:00",
+    }
     assert await company.codes("interactionLog", **tomorrow) == [("IN_FUTURE", "occurredAt")]
 
 
 async def test_a_done_interaction_is_neither_completed_cancelled_nor_replanned(company: Company) -> None:
     call = await company.log(await company.customer("甲公司"))
-    for mutation, more in (
-        ("interactionComplete", {"content": "再次"}),
-        ("interactionCancel", {}),
-        ("interactionUpdate", {"plannedAt": "2025-11-05T10:00:00+08:00"}),
-    ):
+    changes: dict[str, dict[str, Any]] = {
+        "interactionComplete": {"content": "再次"},
+        "interactionCancel": {},
+        "interactionUpdate": {"plannedAt": "2025-11-05T10:00:00+08:00"},
+    }
+    for mutation, more in changes.items():
         assert await company.codes(mutation, id=call, **more) == [("ILLEGAL_MOVE", None)]
     await company.do("interactionUpdate", id=call, content="更正：对方未接", subject="回访")
     assert await company.read(call, "content subject version") == {
@@ -101,7 +107,9 @@ async def test_a_planned_interaction_is_changed_and_called_off(company: Company)
     assert (await company.read(visit, "status"))["status"] == "CANCELLED"
 
 
-async def test_participants_are_colleagues_contacts_of_the_customer_or_names(company: Company, shown: Any) -> None:
+async def test_participants_are_colleagues_contacts_of_the_customer_or_names(
+    company: Company, shown: Any
+) -> None:
     customer = await company.customer("甲公司")
     call = await company.log(
         customer, participants=[{"userId": shown("usr", company.other.user_id)}, {"name": "李工"}]
@@ -111,8 +119,22 @@ async def test_participants_are_colleagues_contacts_of_the_customer_or_names(com
         {"name": "", "user": {"name": "other"}, "contact": None},
         {"name": "李工", "user": None, "contact": None},
     ]
-    wrong = {"customerId": customer, "kind": "call", "content": "x", "participants": [{}]}
+    wrong: dict[str, Any] = {"customerId": customer, "kind": "call", "content": "x", "participants": [{}]}
     assert await company.codes("interactionLog", **wrong) == [("PARTICIPANT_UNCLEAR", "participants.0")]
+
+
+async def test_a_contact_of_the_customer_shows_the_interactions_he_took_part_in(company: Company) -> None:
+    customer, stranger = await company.customer("甲公司"), await company.customer("乙公司")
+    contact = await company.contact(customer, "张总")
+    call = await company.log(customer, participants=[{"contactId": contact}])
+    await company.log(customer)
+    query = "query($id: ID!) { contact(id: $id) { interactions { nodes { id participants { contact { name } } } } } }"
+    found = (await company.crm.data(query, company.seller, id=contact))["contact"]["interactions"]["nodes"]
+    assert found == [{"id": call, "participants": [{"contact": {"name": "张总"}}]}]
+    given: dict[str, Any] = {"customerId": stranger, "kind": "call", "content": "x"}
+    assert await company.codes("interactionLog", **given, participants=[{"contactId": contact}]) == [
+        ("CONTACT_OF_OTHER_CUSTOMER", "participants.0.contactId")
+    ]
 
 
 # -- who sees what
@@ -138,13 +160,13 @@ async def test_an_interaction_is_seen_by_who_performs_it(company: Company, shown
         "performer": {"name": "other"},
         "customer": None,
     }
-    done = {"id": visit, "content": "已谈", "occurredAt": "2025-11-03T10:00:00+08:00"}
+    done: dict[str, Any] = {"id": visit, "content": "已谈", "occurredAt": "2025-11-03T10:00:00+08:00"}
     await company.do("interactionComplete", company.other, **done)
 
 
 async def test_nobody_logs_for_a_customer_he_does_not_reach(company: Company) -> None:
     customer = await company.customer("甲公司")
-    given = {"customerId": customer, "kind": "call", "content": "x"}
+    given: dict[str, Any] = {"customerId": customer, "kind": "call", "content": "x"}
     assert await company.codes("interactionLog", company.other, **given) == [("NOT_FOUND", "customerId")]
 
 
@@ -155,14 +177,16 @@ async def test_nobody_logs_for_a_customer_he_does_not_reach(company: Company) ->
 async def test_no_contact_is_recorded_without_its_short_report(company: Company) -> None:
     customer = await company.customer("甲公司")
     for kind in ("letter", "call", "meeting"):
-        given = {"customerId": customer, "kind": kind, "content": " "}
+        given: dict[str, Any] = {"customerId": customer, "kind": kind, "content": " "}
         assert await company.codes("interactionLog", **given) == [("CONTENT_REQUIRED", "content")]
     visit = await company.plan(customer)
     assert await company.codes("interactionComplete", id=visit) == [("CONTENT_REQUIRED", "content")]
 
 
 @pytest.mark.rule("CS-119")
-async def test_the_short_report_goes_to_the_director_and_to_who_needs_to_know(company: Company, shown: Any) -> None:
+async def test_the_short_report_goes_to_the_director_and_to_who_needs_to_know(
+    company: Company, shown: Any
+) -> None:
     director = await company.crm.actor("director", role="regional_director")
     elsewhere = await company.crm.actor("elsewhere", role="marketing_gm", lines=("west",))
     call = await company.log(
@@ -186,13 +210,17 @@ async def test_the_short_report_goes_to_the_director_and_to_who_needs_to_know(co
     assert sent == {"reportedTo": [{"name": "director"}, {"name": "other"}]}
     await company.do("interactionReadReport", director, id=found[0]["id"])
     assert (await company.crm.data(query, director))["interactionReports"]["nodes"] == []
-    assert await company.codes("interactionReadReport", company.manager, id=found[0]["id"]) == [("NOT_FOUND", "id")]
+    assert await company.codes("interactionReadReport", company.manager, id=found[0]["id"]) == [
+        ("NOT_FOUND", "id")
+    ]
 
 
 # -- imported history
 
 
-async def test_imported_history_needs_no_plan_report_or_channel_and_sends_no_reports(company: Company) -> None:
+async def test_imported_history_needs_no_plan_report_or_channel_and_sends_no_reports(
+    company: Company,
+) -> None:
     customer = await company.customer("甲公司")
     director = await company.crm.actor("director", role="regional_director")
     row = {
@@ -217,16 +245,18 @@ async def test_imported_history_needs_no_plan_report_or_channel_and_sends_no_rep
         "performer": None,
         "reportedTo": [],
     }
-    assert (await company.crm.data("{ interactionReports { totalCount } }", director))["interactionReports"] == {
-        "totalCount": 0
-    }
+    assert (await company.crm.data("{ interactionReports { totalCount } }", director))[
+        "interactionReports"
+    ] == {"totalCount": 0}
 
 
 async def test_one_event_tells_of_each_change(company: Company) -> None:
     visit = await company.visited(await company.customer("甲公司"))
     await company.do("interactionSubmitReport", id=visit, feedback="好")
     await company.do("interactionUpdate", id=visit, nextStep="报价")
-    events = await company.crm.data('{ recordedEvents(where: { subjectType: { eq: "Interaction" } }) { nodes { kind sequence } } }')
+    events = await company.crm.data(
+        '{ recordedEvents(where: { subjectType: { eq: "Interaction" } }) { nodes { kind sequence } } }'
+    )
     assert [(e["kind"], e["sequence"]) for e in reversed(events["recordedEvents"]["nodes"])] == [
         ("interaction.planned", 1),
         ("interaction.completed", 2),
@@ -236,7 +266,15 @@ async def test_one_event_tells_of_each_change(company: Company) -> None:
     assert len(await company.crm.rows(Interaction)) == 1
 
 
-async def test_salespeople_of_the_seeded_role_work_with_their_own_customers(company: Company) -> None:
-    actor = await company.crm.actor("fresh", SELLS, team=company.team)
-    customer = await company.customer("丙公司", actor)
-    assert await company.log(customer, actor)
+async def test_the_timeline_never_shows_another_line(company: Company) -> None:
+    customer = await company.customer("甲公司")
+    await company.log(customer)
+    joint = {"interaction.read": Reach.LINE, "customer.read": Reach.LINE}
+    west = await company.crm.actor("westerner", joint, lines=("west",))
+    reader = await company.crm.actor("reader", {"customer.read": Reach.LINE})
+    query = "query($id: ID!) { customer(id: $id) { timeline { totalCount } interactions { totalCount } } }"
+    assert (await company.crm.data(query, west, id=customer))["customer"] is None
+    blind = await company.crm.ask(query, reader, id=customer)
+    assert blind.data is not None
+    assert blind.data["customer"] == {"timeline": {"totalCount": 0}, "interactions": None}
+    assert blind.codes == ["FORBIDDEN"]

@@ -23,7 +23,9 @@ async def test_a_task_is_given_changed_and_done(company: Company) -> None:
     task = await _task(company, customerId=customer)
     await company.do("taskUpdate", id=task, dueOn="2025-11-07")
     await company.do("taskComplete", id=task)
-    query = "query($id: ID!) { task(id: $id) { title dueOn status doneAt assignee { name } customer { name } } }"
+    query = (
+        "query($id: ID!) { task(id: $id) { title dueOn status doneAt assignee { name } customer { name } } }"
+    )
     assert (await company.crm.data(query, company.seller, id=task))["task"] == {
         "title": "寄样本",
         "dueOn": "2025-11-07",
@@ -58,7 +60,7 @@ async def test_a_task_follows_from_an_interaction_of_its_customer(company: Compa
         "customer": {"name": "甲公司"},
         "interaction": {"id": call},
     }
-    wrong = {"title": "x", "dueOn": "2025-11-05", "interactionId": call, "customerId": second}
+    wrong: dict[str, Any] = {"title": "x", "dueOn": "2025-11-05", "interactionId": call, "customerId": second}
     assert await company.codes("taskCreate", **wrong) == [("CONTACT_OF_OTHER_CUSTOMER", "interactionId")]
 
 
@@ -112,9 +114,13 @@ async def test_every_entry_of_the_timeline_is_a_record_the_reader_may_open(compa
     customer = await company.customer("甲公司")
     await company.log(customer)
     await _task(company, customerId=customer)
-    entries = (await company.crm.data(TIMELINE, company.manager, id=customer))["customer"]["timeline"]["nodes"]
+    entries = (await company.crm.data(TIMELINE, company.manager, id=customer))["customer"]["timeline"][
+        "nodes"
+    ]
     for entry in entries:
-        found = await company.crm.data("query($id: ID!) { node(id: $id) { id } }", company.manager, id=entry["id"])
+        found = await company.crm.data(
+            "query($id: ID!) { node(id: $id) { id } }", company.manager, id=entry["id"]
+        )
         assert found["node"] == {"id": entry["id"]}
 
 

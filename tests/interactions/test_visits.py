@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.interactions.conftest import PLAN, Company
 
-REPORT = {
+REPORT: dict[str, Any] = {
     "feedback": "价格偏高，交期满意",
     "hostName": "王敏",
     "hostTitle": "采购经理",
@@ -39,7 +41,11 @@ async def test_a_visit_without_plan_is_refused(company: Company) -> None:
 @pytest.mark.rule("CS-106")
 async def test_a_visit_plan_names_purpose_and_target(company: Company) -> None:
     customer = await company.customer("华信机械")
-    given = {"customerId": customer, "kind": "visit", "plannedAt": "2025-11-04T10:00:00+08:00"}
+    given: dict[str, Any] = {
+        "customerId": customer,
+        "kind": "visit",
+        "plannedAt": "2025-11-04T10:00:00+08:00",
+    }
     assert await company.codes("interactionPlan", **given) == [
         ("VISIT_PLAN_INCOMPLETE", "visit.purposes"),
         ("VISIT_PLAN_INCOMPLETE", "visit.target"),
@@ -52,10 +58,15 @@ async def test_a_visit_plan_names_purpose_and_target(company: Company) -> None:
 @pytest.mark.rule("CS-106")
 async def test_a_visit_is_planned_in_advance(company: Company) -> None:
     customer = await company.customer("华信机械")
-    yesterday = {"customerId": customer, "kind": "visit", "plannedAt": "2025-11-02T10:00:00+08:00", "visit": PLAN}
+    yesterday: dict[str, Any] = {
+        "customerId": customer,
+        "kind": "visit",
+        "plannedAt": "2025-11-02T10:00:00+08:00",
+        "visit": PLAN,
+    }
     assert await company.codes("interactionPlan", **yesterday) == [("PLAN_TOO_LATE", "plannedAt")]
     visit = await company.plan(customer)
-    before_plan = {"id": visit, "occurredAt": "2025-11-03T09:00:00+08:00", "content": "已谈"}
+    before_plan: dict[str, Any] = {"id": visit, "occurredAt": "2025-11-03T09:00:00+08:00", "content": "已谈"}
     assert await company.codes("interactionComplete", **before_plan) == [("PLAN_AFTER_VISIT", "occurredAt")]
 
 
@@ -66,7 +77,9 @@ async def test_a_planned_visit_is_done_reported_and_reviewed_by_the_superior(com
         ("REPORT_MISSING", "id")
     ]
     await company.do("interactionSubmitReport", id=visit, feedback="满意")
-    await company.do("interactionReviewReport", company.manager, id=visit, result="RETURNED", comment="补充需求")
+    await company.do(
+        "interactionReviewReport", company.manager, id=visit, result="RETURNED", comment="补充需求"
+    )
     await company.do("interactionSubmitReport", id=visit, needs="备件")
     await company.do("interactionReviewReport", company.manager, id=visit, result="ACCEPTED")
     read = await company.read(
@@ -81,7 +94,9 @@ async def test_a_planned_visit_is_done_reported_and_reviewed_by_the_superior(com
         "needs": "备件",
         "submittedAt": "",
     }
-    assert await company.codes("interactionSubmitReport", id=visit, feedback="改") == [("REPORT_ACCEPTED", "id")]
+    assert await company.codes("interactionSubmitReport", id=visit, feedback="改") == [
+        ("REPORT_ACCEPTED", "id")
+    ]
 
 
 @pytest.mark.rule("CS-106")
@@ -92,7 +107,9 @@ async def test_nobody_reviews_the_report_of_his_own_visit(company: Company) -> N
     assert await company.codes("interactionReviewReport", company.manager, id=visit, result="ACCEPTED") == [
         ("OWN_REPORT", "id")
     ]
-    assert await company.codes("interactionReviewReport", id=visit, result="ACCEPTED") == [("FORBIDDEN", None)]
+    assert await company.codes("interactionReviewReport", id=visit, result="ACCEPTED") == [
+        ("FORBIDDEN", None)
+    ]
 
 
 @pytest.mark.rule("CS-107")
@@ -129,7 +146,11 @@ async def test_the_preparation_checklist_comes_with_the_plan_and_is_ticked_off(c
     await company.do("interactionUpdate", id=visit, visit={"preparations": read["checklist"]})
     ticked = (await company.read(visit, "visit { preparations target }"))["visit"]
     assert ticked == {"preparations": read["checklist"], "target": PLAN["target"]}
-    given = {"customerId": customer, "kind": "visit", "plannedAt": "2025-11-04T10:00:00+08:00"}
+    given: dict[str, Any] = {
+        "customerId": customer,
+        "kind": "visit",
+        "plannedAt": "2025-11-04T10:00:00+08:00",
+    }
     unknown = PLAN | {"preparations": ["雨伞"]}
     assert await company.codes("interactionPlan", **given, visit=unknown) == [
         ("UNKNOWN_PREPARATION", "visit.preparations.0")
@@ -162,13 +183,19 @@ async def test_guidance_time_is_set_aside_and_noted_but_never_enforced(company: 
 @pytest.mark.rule("CS-117")
 async def test_a_visit_record_holds_date_content_and_feedback(company: Company) -> None:
     visit = await company.visited(await company.customer("华信机械"))
-    assert await company.codes("interactionSubmitReport", id=visit) == [("VISIT_RECORD_INCOMPLETE", "feedback")]
+    assert await company.codes("interactionSubmitReport", id=visit) == [
+        ("VISIT_RECORD_INCOMPLETE", "feedback")
+    ]
     assert await company.codes("interactionSubmitReport", id=visit, content="", feedback="好") == [
         ("VISIT_RECORD_INCOMPLETE", "content")
     ]
     await company.do("interactionSubmitReport", id=visit, feedback="好")
     read = await company.read(visit, "occurredOn content visit { feedback isLate }")
-    assert read == {"occurredOn": "2025-11-03", "content": "谈妥", "visit": {"feedback": "好", "isLate": False}}
+    assert read == {
+        "occurredOn": "2025-11-03",
+        "content": "谈妥",
+        "visit": {"feedback": "好", "isLate": False},
+    }
 
 
 @pytest.mark.rule("CS-117")
@@ -212,7 +239,7 @@ async def test_coverage_counts_only_customers_the_reader_reaches(company: Compan
 async def test_customers_are_due_by_the_cadence_of_their_grade(company: Company) -> None:
     first = await company.customer("甲公司", grade="A")
     await company.customer("乙公司", grade="C")
-    rhythm = {"grade": "A", "form": "上门拜访", "everyDays": 30}
+    rhythm: dict[str, Any] = {"grade": "A", "form": "上门拜访", "everyDays": 30}
     await company.do("cadenceSet", company.manager, **rhythm, validFrom="2025-01-01")
     assert await _due(company) == {"甲公司": "2025-12-03", "乙公司": None}
     company.crm.clock.advance(days=10)
@@ -240,18 +267,22 @@ async def _due(company: Company) -> dict[str, str | None]:
 
 
 async def _overdue(company: Company) -> list[str]:
-    found = await company.crm.data("{ customers(where: { visitOverdue: true }) { nodes { name } } }", company.seller)
+    found = await company.crm.data(
+        "{ customers(where: { visitOverdue: true }) { nodes { name } } }", company.seller
+    )
     return [node["name"] for node in found["customers"]["nodes"]]
 
 
 @pytest.mark.rule("CS-118")
-async def test_a_sales_meeting_counts_the_visits_of_its_period_and_sets_the_next_plan(company: Company) -> None:
+async def test_a_sales_meeting_counts_the_visits_of_its_period_and_sets_the_next_plan(
+    company: Company,
+) -> None:
     first, second = await company.customer("甲公司"), await company.customer("乙公司")
     await company.visited(first)
     await company.visited(first)
     await company.visited(second)
     await company.plan(second)
-    given = {
+    given: dict[str, Any] = {
         "heldOn": "2025-11-30",
         "periodFrom": "2025-11-01",
         "periodTo": "2025-11-30",

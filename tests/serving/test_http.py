@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
+import secrets
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from crm_core.testing.kit import Kit
-
-from .conftest import Web, codes
+from tests.serving.conftest import Web, administrator_token, codes, done
 
 NEWER = {"accept": "application/graphql-response+json"}
 LINES = "{ businessLines { nodes { code } } }"
@@ -22,11 +20,17 @@ mutation($login: String!, $key: String, $dry: Boolean) {
   }
 }
 """
+FIND = "query($login: String!) { users(where: { login: { eq: $login } }) { totalCount nodes { name } } }"
 UPDATE = """
 mutation($input: UserUpdateInput!, $version: Int) {
   userUpdate(input: $input, expectedVersion: $version) { user { name email version } userErrors { code message field } }
 }
 """
+
+
+@pytest.fixture
+def login() -> str:
+    return secrets.token_hex(6)
 
 
 # -- credentials
@@ -44,12 +48,10 @@ async def test_a_bad_credential_is_refused(web: Web, header: str) -> None:
     assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
 
 
-async def test_an_expired_token_is_refused_and_says_so(crm: Kit, web: Web) -> None:
-    token = await crm.token(crm.administrator, expires_at=crm.clock.now + timedelta(hours=1))
-    assert (await web.ask(LINES, token=token)).status_code == 200
-    crm.clock.advance(hours=2)
-    late = await crm.token(crm.administrator, expires_at=crm.clock.now - timedelta(seconds=1))
-    answer = await web.ask(LINES, token=late)
+async def test_an_expired_token_is_refused_and_says_so(web: Web) -> None:
+    token = await administrator_token(web.services, timedelta(hours=1))
+    web.clock.advance(hours=2)
+    answer = await web.ask(LINES, token=token)
     assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
     assert "expired" in answer.json()["errors"][0]["message"]
 
@@ -183,13 +185,13 @@ async def test_queries_may_come_by_get(web: Web) -> None:
     assert answer.json()["data"] == {"businessLines": {"nodes": [{"code": "east"}]}}
 
 
-async def test_mutations_may_not_come_by_get(crm: Kit, web: Web) -> None:
+async def test_mutations_may_not_come_by_get(web: Web) -> None:
     bearer = {"authorization": f"Bearer {web.token}"}
-    query = 'mutation { userCreate(input: { login: "bo", name: "Bo" }) { replayed } }'
+    query = 'mutation { userCreate(input: { login: "get", name: "Bo" }) { replayed } }'
     answer = await web.client.get("/graphql", params={"query": query}, headers=bearer)
     assert (answer.status_code, codes(answer)) == (405, ["METHOD_NOT_ALLOWED"])
     assert answer.headers["allow"] == "POST"
-    found = await web.ask('{ users(where: { login: { eq: "bo" } }) { totalCount } }')
+    found = await web.ask('{ users(where: { login: { eq: "get" } }) { totalCount } }')
     assert found.json()["data"]["users"]["totalCount"] == 0
 
 
@@ -206,9 +208,9 @@ async def test_other_methods_are_not_allowed(web: Web) -> None:
 # -- line, language, request id, cost
 
 
-async def test_the_line_header_narrows_what_is_read(crm: Kit, web: Web) -> None:
-    await crm.team("一组", "east")
-    await crm.team("二组", "west")
+async def test_the_line_header_narrows_what_is_read(web: Web) -> None:
+    await done(web.services, "team.create", name="一组", line="east")
+    await done(web.services, "team.create", name="二组", line="west")
     asked = "{ teams { nodes { line } } businessLines { nodes { code } } }"
     answer = await web.ask(asked, headers={"x-crm-line": "west"})
     assert answer.json()["data"] == {"teams": {"nodes": [{"line": "west"}]}, "businessLines": {"nodes": [{"code": "west"}]}}
@@ -230,12 +232,12 @@ async def test_refusals_come_in_the_language_of_the_client(web: Web) -> None:
 
 async def test_a_request_id_is_kept_or_made_and_stands_in_the_log(web: Web) -> None:
     kept = await web.ask(LINES, headers={"x-request-id": "abc-123"})
-    made = await web.ask(LINES, headers={"x-request-id": "bad id\u00e9".encode("latin-1").decode("latin-1")})
+    made = await web.ask(LINES, headers={"x-request-id": "bad id"})
     assert kept.headers["x-request-id"] == "abc-123"
     assert len(made.headers["x-request-id"]) == 32
-    entries = [json.loads(line) for line in web.log.getvalue().splitlines()]
-    assert [e["request_id"] for e in entries if e["event"] == "request"] == ["abc-123", made.headers["x-request-id"]]
-    assert entries[-1]["level"] == logging.getLevelName(logging.INFO).lower()
+    entries = web.logged("request")[-2:]
+    assert [e["request_id"] for e in entries] == ["abc-123", made.headers["x-request-id"]]
+    assert [e["status"] for e in entries] == [200, 200]
 
 
 async def test_the_cost_stands_in_every_answer(web: Web) -> None:
@@ -246,25 +248,25 @@ async def test_the_cost_stands_in_every_answer(web: Web) -> None:
 # -- writing
 
 
-async def test_a_stale_expected_version_is_refused(web: Web) -> None:
-    user = (await web.ask(CREATE, login="bo")).json()["data"]["userCreate"]["user"]
+async def test_a_stale_expected_version_is_refused(web: Web, login: str) -> None:
+    user = (await web.ask(CREATE, login=login)).json()["data"]["userCreate"]["user"]
     changed = await web.ask(UPDATE, input={"id": user["id"], "name": "Bob"}, version=user["version"])
     assert changed.json()["data"]["userUpdate"]["user"]["name"] == "Bob"
     stale = await web.ask(UPDATE, input={"id": user["id"], "name": "Ben"}, version=user["version"])
     assert [e["code"] for e in stale.json()["data"]["userUpdate"]["userErrors"]] == ["STALE_VERSION"]
 
 
-async def test_an_idempotency_key_repeats_and_refuses_another_body(web: Web) -> None:
-    first = (await web.ask(CREATE, login="bo", key="k1")).json()["data"]["userCreate"]
-    again = (await web.ask(CREATE, login="bo", key="k1")).json()["data"]["userCreate"]
-    other = (await web.ask(CREATE, login="ben", key="k1")).json()["data"]["userCreate"]
+async def test_an_idempotency_key_repeats_and_refuses_another_body(web: Web, login: str) -> None:
+    first = (await web.ask(CREATE, login=login, key="k" + login)).json()["data"]["userCreate"]
+    again = (await web.ask(CREATE, login=login, key="k" + login)).json()["data"]["userCreate"]
+    other = (await web.ask(CREATE, login=login + "2", key="k" + login)).json()["data"]["userCreate"]
     assert again["user"]["id"] == first["user"]["id"]
     assert again["replayed"] is True
     assert [e["code"] for e in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
 
 
-async def test_omitted_stays_and_null_empties(web: Web) -> None:
-    user = (await web.ask(CREATE, login="bo")).json()["data"]["userCreate"]["user"]
+async def test_omitted_stays_and_null_empties(web: Web, login: str) -> None:
+    user = (await web.ask(CREATE, login=login)).json()["data"]["userCreate"]["user"]
     await web.ask(UPDATE, input={"id": user["id"], "email": "bo@example.com"})
     kept = await web.ask(UPDATE, input={"id": user["id"], "name": "Bob"})
     assert kept.json()["data"]["userUpdate"]["user"]["email"] == "bo@example.com"
@@ -274,29 +276,29 @@ async def test_omitted_stays_and_null_empties(web: Web) -> None:
     assert [e["code"] for e in refused.json()["data"]["userUpdate"]["userErrors"]] == ["REQUIRED"]
 
 
-async def test_a_dry_run_shows_what_would_be_and_leaves_nothing(web: Web) -> None:
-    shown = (await web.ask(CREATE, login="bo", dry=True)).json()["data"]["userCreate"]
-    assert shown["user"]["login"] == "bo"
-    found = await web.ask('{ users(where: { login: { eq: "bo" } }) { totalCount } }')
+async def test_a_dry_run_shows_what_would_be_and_leaves_nothing(web: Web, login: str) -> None:
+    shown = (await web.ask(CREATE, login=login, dry=True)).json()["data"]["userCreate"]
+    assert shown["user"]["login"] == login
+    found = await web.ask(FIND, login=login)
     assert found.json()["data"]["users"]["totalCount"] == 0
 
 
-async def test_a_dry_run_ends_before_the_next_mutation_of_the_document(web: Web) -> None:
+async def test_a_dry_run_ends_before_the_next_mutation_of_the_document(web: Web, login: str) -> None:
     query = """
-    mutation {
-      dry: userCreate(input: { login: "bo", name: "Dry" }, dryRun: true) {
+    mutation($login: String!) {
+      dry: userCreate(input: { login: $login, name: "Dry" }, dryRun: true) {
         user { name teams { id } grants { id } } userErrors { code }
       }
-      wet: userCreate(input: { login: "bo", name: "Wet" }) { user { name } userErrors { code } }
-      again: userCreate(input: { login: "bo", name: "Late" }, dryRun: true) { user { name } userErrors { code } }
+      wet: userCreate(input: { login: $login, name: "Wet" }) { user { name } userErrors { code } }
+      again: userCreate(input: { login: $login, name: "Late" }, dryRun: true) { user { name } userErrors { code } }
     }
     """
-    data = (await web.ask(query)).json()["data"]
+    data = (await web.ask(query, login=login)).json()["data"]
     assert data["dry"] == {"user": {"name": "Dry", "teams": [], "grants": []}, "userErrors": []}
     assert data["wet"] == {"user": {"name": "Wet"}, "userErrors": []}
     assert [e["code"] for e in data["again"]["userErrors"]] == ["LOGIN_TAKEN"]
-    found = await web.ask('{ users(where: { login: { eq: "bo" } }) { nodes { name } } }')
-    assert found.json()["data"]["users"]["nodes"] == [{"name": "Wet"}]
+    found = await web.ask(FIND, login=login)
+    assert found.json()["data"]["users"] == {"totalCount": 1, "nodes": [{"name": "Wet"}]}
 
 
 async def test_the_same_document_is_answered_again_with_other_variables(web: Web) -> None:

@@ -20,7 +20,11 @@ class Company(Protocol):
     """What the demo company offers while it is being filled."""
 
     rng: random.Random
-    now: datetime
+
+    @property
+    def now(self) -> datetime:
+        """The present of the company, UTC."""
+        ...
 
     def lines_of(self, plugin: str) -> Sequence[str]:
         """Lines that enable the plugin."""

@@ -228,6 +228,19 @@ async def test_a_change_shows_what_it_proposes(dealer: Dealer) -> None:
     ]
 
 
+async def test_another_vehicle_brings_its_model(dealer: Dealer) -> None:
+    order, car = await dealer.order(), await dealer.car(use="STOCK", model="途胜")
+    change = await dealer.change(order, vehicleId=car)
+    shown = "orderCard { model price vehicle { id } version }"
+    signed = await dealer.crm.done("orderSignChange", dealer.manager, input={"id": change}, select=shown)
+    assert signed["orderCard"] == {
+        "model": "途胜",
+        "price": "139800.00",
+        "vehicle": {"id": car},
+        "version": 2,
+    }
+
+
 async def test_the_content_after_a_change_must_still_be_right(dealer: Dealer) -> None:
     order = await dealer.order()
     change = await dealer.change(order, price="4000.00")

@@ -31,6 +31,26 @@ async def test_every_description_has_its_chinese_term(crm: Kit) -> None:
     assert [name for name, text in texts.items() if not any("\u4e00" <= c <= "\u9fff" for c in text)] == []
 
 
+async def test_every_change_of_a_record_shows_in_its_version_and_moment(dealer: Dealer) -> None:
+    car = await dealer.car()
+    drive = await dealer.drive(vehicleId=car)
+    order = await dealer.order()
+    dealer.crm.clock.advance(hours=1)
+    await dealer.crm.done("testDriveCancel", dealer.consultant, input={"id": drive})
+    await dealer.move(car, "NOT_READY")
+    await dealer.crm.done("orderSign", dealer.manager, input={"id": order})
+    asked = """query($car: ID!, $drive: ID!, $order: ID!) {
+      vehicle(id: $car) { version updatedAt } testDrive(id: $drive) { version updatedAt } order(id: $order) { version updatedAt }
+    }"""
+    seen = await dealer.crm.data(asked, dealer.manager, car=car, drive=drive, order=order)
+    later = "2025-11-03T03:00:00.000000Z"
+    assert seen == {
+        "vehicle": {"version": 3, "updatedAt": later},
+        "testDrive": {"version": 2, "updatedAt": later},
+        "order": {"version": 2, "updatedAt": later},
+    }
+
+
 async def test_a_page_of_orders_with_its_relations_takes_one_statement_a_level(dealer: Dealer) -> None:
     for _ in range(3):
         await dealer.order()

@@ -225,12 +225,10 @@ class SignOrderChange(Command):
 async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:  # noqa: ARG001
     """The order with its new content, governed by today's date."""
     change: OrderChange = work.subject
-    order = await _of(work, change)
+    order = await work.get(OrderCard, change.order_id, "id", lock=True)
     _decide(work, change, "sign")
     content = OrderContent.model_validate(change.proposed)
-    if content.vehicle_id is not None:
-        await _vehicle(work, content.vehicle_id, "id")
-    _apply(order, content)
+    _apply(order, content, await _vehicle(work, content.vehicle_id, "id"))
     errors.raise_if(_wrong_content(order))
     order.governing_on = local_day(work, work.now)
     work.record(OrderChangeSigned.of(change))
@@ -270,7 +268,7 @@ async def cancel_order(work: Work, command: CancelOrder) -> OrderCard:  # noqa: 
     """The cancelled order; a change that waits is refused with it."""
     order: OrderCard = work.subject
     state = moved(ORDER_LIFE, order.state, "cancel")
-    if order.state != OrderState.DRAFT and not work.actor.may(ORDER_SIGN, order.line):
+    if order.state != OrderState.DRAFT and await work.find(OrderCard, order.id, scope=ORDER_SIGN) is None:
         raise Refused(CANCELLING_NEEDS_SIGNATURE("id"))
     change = await work.session.scalar(pending_change(order.id))
     if change is not None:
@@ -292,17 +290,16 @@ async def _vehicle(work: Work, vehicle_id: UUID | None, path: str = "vehicleId")
     return vehicle
 
 
-async def _of(work: Work, change: OrderChange) -> OrderCard:
-    return await work.get(OrderCard, change.order_id, "id", lock=True)
-
-
 def _wrong_content(order: OrderCard) -> list[UserError]:
     found = [] if order.model else [MODEL_MISSING("model")]
     return found + ([DEPOSIT_TOO_HIGH("deposit")] if order.deposit > order.price else [])
 
 
-def _apply(order: OrderCard, content: OrderContent) -> None:
+def _apply(order: OrderCard, content: OrderContent, vehicle: Vehicle | None) -> None:
+    """Give the order what the content names; with another vehicle comes its model, unless the content has one."""
     given = content.model_fields_set
+    if vehicle is not None:
+        order.model = vehicle.model
     for column in given & {"vehicle_id", "model"}:
         setattr(order, column, getattr(content, column))
     for column in given & {"price", "deposit"}:

@@ -89,9 +89,9 @@ async def request_test_drive(work: Work, command: RequestTestDrive) -> TestDrive
             ends_at=command.ends_at,
         )
     )
+    work.record(TestDriveRequested.of(drive))
     await work.flush()
     await _take(work, drive, vehicle)
-    work.record(TestDriveRequested.of(drive))
     return drive
 
 

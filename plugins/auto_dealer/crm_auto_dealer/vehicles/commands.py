@@ -143,7 +143,6 @@ async def update_vehicle(work: Work, command: UpdateVehicle) -> Vehicle:
         setattr(vehicle, column, given[column])
     if "list_price" in given:
         vehicle.list_price = None if command.list_price is None else fen(command.list_price)
-    work.touch(vehicle)
     work.record(VehicleUpdated.of(vehicle))
     return vehicle
 
