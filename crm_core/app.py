@@ -55,8 +55,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await house.open()
         try:
+            await house.open()
             yield
         finally:
             await house.database.dispose()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, field_validator
 from pydantic import Field as PydanticField
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -26,6 +27,15 @@ class Part(BaseModel):
     """A structured part of a command's input (one phone, one paper); frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    @field_validator("*")
+    @classmethod
+    def _text_the_database_takes(cls, value: Any) -> Any:
+        """Refuse NUL and lone surrogates, which no database can keep as text."""
+        if isinstance(value, str) and _UNSTORABLE.search(value):
+            raise PydanticCustomError("INVALID_CHARACTER", "contains a character that cannot be stored")
+        return value
+
 
 
 class Command(Part):
@@ -186,7 +196,9 @@ def digest(command: Command, options: Options) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 _WORDS: Mapping[str, tuple[str, str]] = {
+    "INVALID_CHARACTER": ("contains a character that cannot be stored", "含有无法保存的字符"),
     "string_too_long": ("at most {max_length} characters", "最多 {max_length} 个字符"),
     "string_too_short": ("at least {min_length} character(s)", "至少 {min_length} 个字符"),
     "too_long": ("at most {max_length} items", "最多 {max_length} 项"),

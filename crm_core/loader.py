@@ -7,7 +7,6 @@ quarantined with its reason: everything else loads, and writes of the lines that
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -106,10 +105,6 @@ class _Loader:
 
     def registry(self) -> Registry:
         for room in CORE_ROOMS:
-            if (
-                importlib.util.find_spec(f"crm_core.{room}.hooks") is None
-            ):  # TEMPORARY while the rooms are being built
-                continue
             module = importlib.import_module(f"crm_core.{room}.hooks")
             self.loaded.append(self._ask("core", f"core.{room}", module))
         for name in self._order():

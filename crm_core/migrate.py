@@ -17,23 +17,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, delete, event, inspect, make_url, select, text
+from sqlalchemy import Connection, delete, event, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from crm_core.access.models import PluginFailure
 from crm_core.access.seeding import synchronise
-
-try:  # TEMPORARY while the rooms are being built
-    from crm_core.approvals.seeding import seed_policies
-except ImportError:
-
-    async def seed_policies(*_a):  # type: ignore
-        pass
-
-
+from crm_core.approvals.seeding import seed_policies
 from crm_core.db.base import Base
-from crm_core.db.session import Database
+from crm_core.db.session import Database, address
 from crm_core.errors import ConfigurationError
 from crm_core.registry import MigrationLine, Registry
 from crm_core.settings import Settings
@@ -154,7 +146,9 @@ def _behind(connection: Connection, registry: Registry) -> dict[str, str]:
         try:
             head = _head(line)
         except (Exception, SystemExit) as error:  # revisions are Python files, a plugin's as well
-            found[line.owner] = f"at {now or 'nothing'}; its revisions cannot be read: {type(error).__name__}: {error}"
+            found[line.owner] = (
+                f"at {now or 'nothing'}; its revisions cannot be read: {type(error).__name__}: {error}"
+            )
             continue
         if now != head:
             found[line.owner] = f"at {now or 'nothing'}, needs {head}"
@@ -206,7 +200,7 @@ def _tables(registry: Registry, owner: str) -> frozenset[str]:
 
 
 def _engine(settings: Settings) -> AsyncEngine:
-    url = make_url(settings.database_url)
+    url = address(settings)
     sqlite = url.get_backend_name() == "sqlite"
     if sqlite and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -242,7 +236,7 @@ async def _locked(settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = _engine(settings)
     try:
         if engine.dialect.name == "sqlite":
-            async with _file_lock(Path(str(make_url(settings.database_url).database) + ".migrating")):
+            async with _file_lock(Path(str(address(settings).database) + ".migrating")):
                 yield engine
         else:
             async with engine.connect() as connection:

@@ -78,18 +78,20 @@ class Services:
 
     def access(self, actor: Actor) -> Access:
         """The actor's view of the data, now."""
-        registry, lines = self.registry, set(actor.lines)
+        registry, lines, own = self.registry, self.settings.lines, set(actor.lines)
         hidden = frozenset(
-            p.name for p in registry.plugins if not actor.is_system and lines.isdisjoint(registry.lines_of(p.name))
+            p.name for p in registry.plugins if not actor.is_system and own.isdisjoint(registry.lines_of(p.name))
         )
-        return Access(actor, self.database.dialect, self.clock(), registry.timeline, hidden)
+        zone = ZoneInfo(next((lines[line].time_zone for line in actor.lines if line in lines), "Asia/Shanghai"))
+        return Access(actor, self.database.dialect, self.clock(), zone, registry.timeline, hidden)
 
 
 class Together:
     """Commands of one transaction that only add rows, performed one after the other and written at once.
 
     Made for an import's batch: the cost of writing lies in the statements, not in the rows. What a command adds is
-    written by `write`; until then nothing reads it. Whatever goes wrong undoes the whole transaction.
+    written by `write`; until then nothing reads it. Whatever goes wrong undoes the whole transaction. `kept` is for
+    what rooms fetch ahead for several commands.
     """
 
     def __init__(self, session: AsyncSession, dialect: str) -> None:
@@ -98,6 +100,7 @@ class Together:
         self._fresh: list[Base] = []
         self._later: dict[str, tuple[Insert, list[Mapping[str, Any]]]] = {}
         self._documents: list[Mapping[str, Any]] = []
+        self.kept: dict[str, list[Any]] = {}
         session.info[search.LATER] = self._documents
         listening.listen(session.sync_session, "transient_to_pending", self._note)
 

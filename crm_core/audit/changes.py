@@ -102,16 +102,13 @@ def _name(record: Base) -> str:
 
 
 def _values(record: Base) -> dict[str, Json]:
-    attributes = inspect(record).attrs
+    state = inspect(record)
+    loaded = state.dict
     return {
-        a.key: _value(record, a.key, a.loaded_value)
-        for a in attributes
-        if a.key not in _UNINTERESTING and a.loaded_value is not None and not _unloaded(a.loaded_value)
+        key: _value(record, key, loaded[key])
+        for key in state.mapper.column_attrs.keys()  # noqa: SIM118  # no mapping, it has keys only
+        if loaded.get(key) is not None and key not in _UNINTERESTING
     }
-
-
-def _unloaded(value: Any) -> bool:
-    return type(value).__name__ == "LoaderCallableStatus"
 
 
 def _value(record: Base, column: str, value: Any) -> Json:

@@ -85,8 +85,12 @@ Rejects = Annotated[
 @app.command()
 def inspect(
     file: File,
-    mapping: Annotated[Path | None, typer.Option("--mapping", help="Write the mapping here, to be edited.")] = None,
-    subject: Annotated[Subject | None, typer.Option(help="What its rows are; default: told by the header.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="Write the mapping here, to be edited.")
+    ] = None,
+    subject: Annotated[
+        Subject | None, typer.Option(help="What its rows are; default: told by the header.")
+    ] = None,
     sheet: SheetName = None,
 ) -> None:
     """Show how a file would be read, and which column is which field."""
@@ -299,8 +303,8 @@ _COUNTS = {
 }
 _STATES = {
     "done": "Import finished (导入完成)",
-    "dry_run": "Dry run: nothing was written (试运行，未写入任何数据)",
-    "refused": "Nothing was imported (未导入任何数据)",
+    "dry_run": "Dry run: nothing was written; this is what would be (试运行，未写入任何数据)",
+    "refused": "Nothing was imported; this is what would have been (未导入任何数据)",
     "held": "The import waits for signatures; run it again once it is approved (导入待审批，批准后请再次执行)",
 }
 
@@ -325,7 +329,9 @@ def _print(summary: Summary, services: Services, language: Language) -> None:
         kinds = ", ".join(f"{kind} {count}" for kind, count in summary.pairs.by_kind().items())
         console.print(f"Possible duplicates (疑似重复): {len(summary.pairs.found)}{more} pairs ({kinds})")
     if summary.rejects is not None:
-        console.print(f"Refused rows, to be corrected and imported again (拒绝文件): {escape(str(summary.rejects))}")
+        console.print(
+            f"Refused rows, to be corrected and imported again (拒绝文件): {escape(str(summary.rejects))}"
+        )
 
 
 def _table(summary: Summary, services: Services, language: Language) -> Table:

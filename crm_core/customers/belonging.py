@@ -118,15 +118,14 @@ class SetLine(LineFields):
 
 
 async def set_line(work: Work, command: SetLine) -> Customer:
-    """The customer with its changed row; a new grade or card state is kept in its history."""
+    """The customer with its changed row; a new grade is kept in its history."""
     customer: Customer = work.subject
     row = await in_acting_line(work, customer, command.scope)
     values = line_values(command.given())
     changed = [name for name, value in values.items() if getattr(row, name) != value]
     for name in changed:
-        what = {"grade": LineChangeKind.GRADE, "card_state": LineChangeKind.CARD}.get(name)
-        if what is not None:
-            note(work, row, what, getattr(row, name), values[name])
+        if name == "grade":
+            note(work, row, LineChangeKind.GRADE, row.grade, values[name])
         setattr(row, name, values[name])
     if changed:
         work.touch(row)

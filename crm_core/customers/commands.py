@@ -81,7 +81,7 @@ class CreateCustomer(ArchiveFields, LineFields):
     returns: ClassVar[str | list[str]] = "Customer"
 
     name: Name = Field(description="Name of the person or organisation (客户名称).")
-    customer_kind: CustomerKind = Field(description="Person or organisation (个人/单位).")
+    customer_kind: CustomerKind = Field(alias="kind", description="Person or organisation (个人/单位).")
     external_ids: list[ExternalIdInput] = Field(
         [], max_length=20, description="Ids in other systems (外部编号)."
     )
@@ -131,7 +131,7 @@ class UpdateCustomer(ArchiveFields):
     subject = "id"
     id: CustomerId = Field(description="The customer; it must be among yours in the line acted in.")
     name: Name = omitted(description="Name of the person or organisation (客户名称).")
-    customer_kind: CustomerKind = omitted(description="Person or organisation (个人/单位).")
+    customer_kind: CustomerKind = omitted(alias="kind", description="Person or organisation (个人/单位).")
     external_ids: list[ExternalIdInput] = omitted(
         max_length=20, description="Further ids in other systems; known ones stay (外部编号)."
     )
@@ -195,7 +195,7 @@ async def _refuse_circle(work: Work, customer_id: UUID, parent_id: UUID) -> None
 
 
 async def _refuse_taken(work: Work, given: list[ExternalIdInput], customer_id: UUID | None = None) -> None:
-    if not given:
+    if not given or work.together is not None:  # an import has looked them all up; the unique key stands behind it
         return
     known = select(CustomerExternalId).where(
         CustomerExternalId.external_id.in_([one.external_id for one in given])

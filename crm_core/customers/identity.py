@@ -30,14 +30,26 @@ from crm_core.tokens import tokens_of
 from crm_core.work import Work
 
 MOST_FLAGGED = 20
+NUMBERS_AHEAD = 100
+"""Customer numbers taken at once where many customers are written together."""
 IDENTITY = "customers.identity_number"
 
 
 async def next_number(work: Work, customer_id: UUID) -> str:
     """A new customer number (客户编号) `C000123`; numbers of undone changes are not handed out again."""
+    if work.together is None:
+        return f"C{(await _numbers(work, [customer_id]))[0]:06d}"
+    ahead: list[int] = work.together.kept.setdefault("customer numbers", [])
+    if not ahead:
+        ahead.extend(await _numbers(work, [customer_id] * NUMBERS_AHEAD))
+    return f"C{ahead.pop(0):06d}"
+
+
+async def _numbers(work: Work, customers: Sequence[UUID]) -> list[int]:
     table = CustomerNumber.__table__
-    made = await work.session.execute(insert(table).values(customer_id=customer_id).returning(table.c.id))
-    return f"C{made.scalar_one():06d}"
+    rows = [{"customer_id": customer} for customer in customers]
+    made = await work.session.execute(insert(table).values(rows).returning(table.c.id))
+    return sorted(made.scalars())
 
 
 def seal_identity(work: Work, customer: Customer, number: str | None) -> None:

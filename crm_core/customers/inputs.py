@@ -13,7 +13,6 @@ from crm_core import numbers
 from crm_core.access.commands import TeamId, UserId
 from crm_core.commands import Command, Money, Part, Ref, invalid, omitted
 from crm_core.customers.models import (
-    CardState,
     CustomerGrade,
     CustomerKind,
     CustomerRelation,
@@ -163,7 +162,6 @@ class LineFields(Command):
     last_contact_text: FreeText | None = omitted(
         description="What was said then, as imported (最近联系内容)."
     )
-    card_state: CardState = omitted(description="Whether the customer's card counts (有效卡/无效卡).")
 
 
 LINE_COLUMNS = frozenset(LineFields.model_fields)

@@ -160,6 +160,7 @@ class Customer(Aggregate):
         "needs": Personal("profile", _SERVE),
         "preferences": Personal("profile", _SERVE),
         "remark": Personal("content", _SERVE),
+        "archive_remark": Personal("content", "Why the archive was closed"),
         "credit_status": Personal("profile", "Judging credit"),
     }
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from sqlalchemy import URL, Executable, Row, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from crm_core.db.inline import InlineConnection
@@ -62,18 +62,31 @@ class Database:
 
     async def _fetch(self, statement: Executable) -> Sequence[Row[Any]]:
         async with self.reads.connect() as connection:
+            if self.dialect == "sqlite":
+                return await self._interruptible(connection, statement)
             try:
                 rows = await asyncio.wait_for(connection.execute(statement), self.statement_seconds)
             except TimeoutError:
-                await self._interrupt(connection)
-                raise Fault("STATEMENT_TIMEOUT", _TOO_LONG.format(self.statement_seconds)) from None
+                raise self._too_long() from None
             return rows.all()
 
-    async def _interrupt(self, connection: AsyncConnection) -> None:
-        """Stop what SQLite still computes; PostgreSQL was told when the wait was cancelled."""
-        if self.dialect == "sqlite":
-            raw = await connection.get_raw_connection()
-            await raw.driver_connection.interrupt()  # type: ignore[union-attr]  # aiosqlite's connection
+    async def _interruptible(self, connection: AsyncConnection, statement: Executable) -> Sequence[Row[Any]]:
+        """SQLite computes in a thread that nobody can cancel: it is told to stop, then the statement fails."""
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        loop = asyncio.get_running_loop()
+        stop = loop.call_later(self.statement_seconds, lambda: loop.create_task(raw.interrupt()))
+        try:
+            return (await connection.execute(statement)).all()
+        except OperationalError as error:
+            if "interrupted" in str(error.orig):
+                raise self._too_long() from None
+            raise
+        finally:
+            stop.cancel()
+
+    def _too_long(self) -> Fault:
+        return Fault("STATEMENT_TIMEOUT", _TOO_LONG.format(self.statement_seconds))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -109,7 +122,8 @@ class Database:
                 await connection.begin()
                 await connection.exec_driver_sql("SELECT 1")
             except (DBAPIError, OSError) as error:
-                await connection.close()
+                if connection.sync_connection is not None:  # it was reached, then lost
+                    await connection.close()
                 if last_try or not _is_lost(error):
                     raise _fault(error) from error
             else:
@@ -122,13 +136,23 @@ class Database:
         await self.writes.dispose()
 
 
+def address(settings: Settings) -> URL:
+    """The database's address; `ConfigurationError` (without the address, which may hold a password) when it is none."""
+    try:
+        return make_url(settings.database_url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "database_url: not an address; write sqlite:///file or postgresql://user:password@host/name (数据库地址格式错误)"
+        ) from None
+
+
 def open_database(settings: Settings, busy_seconds: float = 5.0, *, inline: bool = False) -> Database:
     """The database the settings name; connects on first use. `ConfigurationError` for a URL we do not speak.
 
     `busy_seconds`: how long SQLite waits for another process. `inline`: SQLite writes without a thread in between,
     for a process that does one thing.
     """
-    url = make_url(settings.database_url)
+    url = address(settings)
     backend = url.get_backend_name()
     if backend == "sqlite":
         return _sqlite(url, settings, busy_seconds, inline=inline)
@@ -143,7 +167,7 @@ def _sqlite(url: URL, settings: Settings, busy_seconds: float, *, inline: bool) 
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     url = url.set(drivername="sqlite+aiosqlite")
     reads = create_async_engine(url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT")
-    file = url.database
+    file = str(url.database)
     creator: dict[str, Any] = {"async_creator": lambda: InlineConnection(file)} if inline else {}
     writes = create_async_engine(url, pool_size=1, max_overflow=0, **creator)
     event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))

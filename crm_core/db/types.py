@@ -57,7 +57,7 @@ class TokenList(TypeDecorator[tuple[str, ...]]):
         """Back to a tuple."""
         if value is None:
             return None
-        return tuple(value) if dialect.name == "postgresql" else tuple(value.split(" "))
+        return tuple(value) if dialect.name == "postgresql" else tuple(value.split())
 
 
 JsonValue = JSON().with_variant(JSONB(), "postgresql")

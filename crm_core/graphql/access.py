@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Date, Uuid, bindparam, false, or_, true
 
@@ -30,6 +31,7 @@ class Access:
     actor: Actor
     dialect: str
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
     timeline: tuple[Source, ...] = ()
     hidden: frozenset[str] = frozenset()
     parents: tuple[str, tuple[UUID, ...]] | None = None
@@ -58,8 +60,8 @@ class Access:
         return bindparam("request_moment", self.now, type_=UtcDateTime())
 
     def today(self) -> ColumnElement[Any]:
-        """The day of the request in UTC as a bound value."""
-        return bindparam("request_day", self.now.date(), type_=Date())
+        """The day of the request, in the time zone of the caller's first line, as a bound value."""
+        return bindparam("request_day", self.now.astimezone(self.zone).date(), type_=Date())
 
     def per_line(
         self,

@@ -52,11 +52,10 @@ def payload_resolvers(
 
     async def approval(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
         outcome: Outcome = payload["outcome"]
-        return (
-            await _record(types["Approval"], outcome.approval, payload["fetch"], info)
-            if outcome.approval
-            else None
-        )
+        if outcome.approval is None:
+            return None
+        kind, fetch = types["Approval"], payload["fetch"]
+        return await interpreter.record(info.context, info, kind, outcome.approval, fetch, own=True)
 
     def errors(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
         context: Context = info.context

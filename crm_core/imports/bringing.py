@@ -35,11 +35,11 @@ from crm_core.imports.interaction_rows import (
 from crm_core.imports.models import ImportSubject, UpdateBy
 from crm_core.imports.outcomes import Problem, Rejected, Severity
 from crm_core.imports.queries import Existing
+from crm_core.imports.reading import Row
 from crm_core.imports.rows import Judged, Sheet, key_of
 from crm_core.imports.tally import Effect
 from crm_core.interactions.commands import LogInteraction, UpdateInteraction
 from crm_core.interactions.models import Direction, Interaction
-from crm_core.imports.reading import Row
 from crm_core.work import Services, Together, perform_within
 
 DraftT = TypeVar("DraftT", CustomerDraft, InteractionDraft)
@@ -81,7 +81,7 @@ class Bringer(ABC, Generic[DraftT]):
         sound = together and self.may_add_together()
         self.together = Together(session, self.services.database.dialect) if sound else None
 
-    async def complete(self, session: AsyncSession) -> None:
+    async def complete(self, session: AsyncSession) -> None:  # noqa: ARG002  # what bringers of other rows ask for
         """What is left to do when every row of the batch was brought in."""
         if self.together is not None:
             await self.together.end()
@@ -93,7 +93,9 @@ class Bringer(ABC, Generic[DraftT]):
         return str(self.options.line)
 
     @abstractmethod
-    async def judged(self, session: AsyncSession, batch: Sequence[tuple[Row, Judged]]) -> list[tuple[Row, Judged]]:
+    async def judged(
+        self, session: AsyncSession, batch: Sequence[tuple[Row, Judged]]
+    ) -> list[tuple[Row, Judged]]:
         """The batch, judged also by what the database knows."""
 
     @abstractmethod
@@ -141,7 +143,11 @@ class Customers(Bringer[CustomerDraft]):
         super().start(session, together=together)
         self._people = []
 
-    async def judged(self, session: AsyncSession, batch: Sequence[tuple[Row, Judged]]) -> list[tuple[Row, Judged]]:
+    async def judged(
+        self,
+        session: AsyncSession,  # noqa: ARG002  # other rows are judged by the database too
+        batch: Sequence[tuple[Row, Judged]],
+    ) -> list[tuple[Row, Judged]]:
         """Customers are judged by their row alone."""
         return list(batch)
 
@@ -156,7 +162,9 @@ class Customers(Bringer[CustomerDraft]):
         self._existing = await queries.existing(session, self._access(), self.line, keys) if keys else {}
         if not self.actor.is_system:
             missing = [number for number in numbers if number not in self._found]
-            self.waiting = await queries.held_rows(session, self.line, self.source, ImportSubject.CUSTOMERS, missing)
+            self.waiting = await queries.held_rows(
+                session, self.line, self.source, ImportSubject.CUSTOMERS, missing
+            )
 
     async def claim(self, session: AsyncSession, numbers: Sequence[str]) -> None:
         """Remember the customers of rows that were brought in before an interruption."""
@@ -225,7 +233,9 @@ class Customers(Bringer[CustomerDraft]):
             raise Refused(AMBIGUOUS("externalIds", count=len(alike), by=self.update_by.value))
         return self._existing[alike.pop()] if alike else None
 
-    async def _look_alike(self, session: AsyncSession, drafts: Sequence[CustomerDraft]) -> dict[str, set[UUID]]:
+    async def _look_alike(
+        self, session: AsyncSession, drafts: Sequence[CustomerDraft]
+    ) -> dict[str, set[UUID]]:
         values = {v for d in drafts if d.external_id not in self._found for v in self._values(d)}
         if not values:
             return {}
@@ -286,9 +296,7 @@ class Customers(Bringer[CustomerDraft]):
 
     # -- what differs
 
-    def _changes(
-        self, draft: CustomerDraft, wanted: CreateCustomer, existing: Existing
-    ) -> list[Command]:
+    def _changes(self, draft: CustomerDraft, wanted: CreateCustomer, existing: Existing) -> list[Command]:
         key, given = existing.customer.id, wanted.given()
         line = {name: given[name] for name in given.keys() & LINE_COLUMNS}
         commands: list[Command] = []
@@ -355,9 +363,13 @@ class Interactions(Bringer[InteractionDraft]):
     _known: dict[str, queries.Known] = field(default_factory=dict, init=False)
     _recorded: dict[str, Interaction] = field(default_factory=dict, init=False)
 
-    async def judged(self, session: AsyncSession, batch: Sequence[tuple[Row, Judged]]) -> list[tuple[Row, Judged]]:
+    async def judged(
+        self, session: AsyncSession, batch: Sequence[tuple[Row, Judged]]
+    ) -> list[tuple[Row, Judged]]:
         """Refuse rows of unknown and of refused customers, and those before the first visit."""
-        numbers = {o.external_id for _, o in batch if isinstance(o, InteractionDraft | Rejected) and o.external_id}
+        numbers = {
+            o.external_id for _, o in batch if isinstance(o, InteractionDraft | Rejected) and o.external_id
+        }
         self._known = await queries.known(session, self.line, self.source, numbers)
         missing = numbers - self._known.keys()
         refused = await queries.refused(session, self.line, self.source, missing) if missing else set()

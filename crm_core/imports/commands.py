@@ -65,12 +65,17 @@ class ImportFile(Command):
     source: Source = Field(description="The other system, e.g. dms; ids are unique per source (来源系统).")
     mapping: dict[str, Any] = Field(description="Which header is which field (字段映射).")
     on_error: OnError = Field(OnError.REJECT_ALL, description="What wrong rows do (出错处理).")
-    lenient: bool = Field(False, description="Leave wrong fields blank instead of refusing the row (宽松模式).")
+    lenient: bool = Field(
+        False, description="Leave wrong fields blank instead of refusing the row (宽松模式)."
+    )
     update_existing_by: UpdateBy = Field(
-        UpdateBy.EXTERNAL_ID, description="By what a customer without an id of the source is found (匹配方式)."
+        UpdateBy.EXTERNAL_ID,
+        description="By what a customer without an id of the source is found (匹配方式).",
     )
     as_of: date = Field(description="Local day of the export; later days lie in the future (导出日期).")
-    sheet: str | None = Field(None, max_length=100, description="Sheet of a workbook; default: the first (工作表).")
+    sheet: str | None = Field(
+        None, max_length=100, description="Sheet of a workbook; default: the first (工作表)."
+    )
     rows: int = Field(0, ge=0, description="Rows of the file, as counted before (行数).")
     sample: list[dict[str, Any]] = Field([], max_length=5, description="A few rows for who signs (样例).")
 

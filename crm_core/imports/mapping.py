@@ -22,7 +22,7 @@ class Subject(StrEnum):
     INTERACTIONS = "interactions"
 
 
-class MappingProblem(Exception):  # noqa: N818 - named as its siblings
+class MappingProblem(Exception):
     """A mapping that cannot be used: a stable code and its parameters, worded for the caller."""
 
     def __init__(self, code: str, params: ReadOnly[str, str]) -> None:

@@ -51,7 +51,9 @@ async def unfinished(session: AsyncSession, digest: str) -> ImportRun | None:
 
 async def finished(session: AsyncSession, digest: str) -> int:
     """How often this very import was carried out to its end."""
-    statement = select(ImportRun.id).where(ImportRun.digest == digest, ImportRun.state == ImportState.DONE.value)
+    statement = select(ImportRun.id).where(
+        ImportRun.digest == digest, ImportRun.state == ImportState.DONE.value
+    )
     return len((await session.scalars(statement)).all())
 
 
@@ -76,10 +78,17 @@ async def numbers_of(session: AsyncSession, source: str, numbers: Collection[str
 
 
 async def by_keys(
-    session: AsyncSession, access: Access, line: str, source: str, kind: DuplicateKeyKind, values: Collection[str]
+    session: AsyncSession,
+    access: Access,
+    line: str,
+    source: str,
+    kind: DuplicateKeyKind,
+    values: Collection[str],
 ) -> dict[str, set[UUID]]:
-    """Customers of the line, as far as the actor reaches them, by telephone or credit code; those with a number of
-    the source are other customers of it and left out."""
+    """Customers of the line, as far as the actor reaches them, by telephone or credit code.
+
+    Those with a number of the source are other customers of it and left out.
+    """
     key, row, known = CustomerKey.__table__, CustomerLine.__table__, CustomerExternalId.__table__
     numbered = exists().where(
         known.c.customer_id == key.c.customer_id,
@@ -199,7 +208,9 @@ async def twins(
     seen = exists().where(
         row.c.customer_id == its.c.customer_id, row.c.line == line, line_rows(row, access, "customer.read")
     )
-    same = and_(its.c.kind == mine.c.kind, its.c.value == mine.c.value, its.c.customer_id != mine.c.customer_id)
+    same = and_(
+        its.c.kind == mine.c.kind, its.c.value == mine.c.value, its.c.customer_id != mine.c.customer_id
+    )
     statement = (
         select(mine.c.kind, mine.c.customer_id.label("a"), its.c.customer_id.label("b"))
         .join(its, same)

@@ -76,7 +76,7 @@ class Row:
     cells: Record
 
 
-class UnreadableFile(Exception):  # noqa: N818 - it says what the file is
+class UnreadableFile(Exception):
     """The file as a whole cannot be read: a stable code and its parameters, worded for the caller."""
 
     def __init__(self, code: str, params: Mapping[str, str | int] | None = None) -> None:

@@ -33,7 +33,7 @@ class RejectsFile:
 
     @property
     def _unfinished(self) -> Path:
-        assert self.path is not None  # noqa: S101  # asked only where something is written
+        assert self.path is not None  # asked only where something is written
         return self.path.with_name(self.path.name + ".part")
 
     def __enter__(self) -> Self:
@@ -65,7 +65,9 @@ class RejectsFile:
             self._file = self._unfinished.open("w", encoding="utf-8-sig", newline="")
             self._writer = csv.writer(self._file)
             self._writer.writerow([*map(guarded, self._header), ROW_COLUMN, REASON_COLUMN])
-        reasons = [f"{words(p, self._messages, 'zh-CN')} / {words(p, self._messages, 'en')}" for p in problems]
+        reasons = [
+            f"{words(p, self._messages, 'zh-CN')} / {words(p, self._messages, 'en')}" for p in problems
+        ]
         cells = [guarded(_shown(row.cells[place])) for place in self._kept]
         self._writer.writerow([*cells, row.number, guarded("; ".join(reasons))])
 

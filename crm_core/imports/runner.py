@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
@@ -15,12 +15,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_core import errors, ids
+from crm_core import ids
 from crm_core.actors import Actor
 from crm_core.commands import Options, Outcome
 from crm_core.errors import Fault, Json, Message, Refused, UserError
 from crm_core.imports import mapping as mappings
-from crm_core.imports import queries, rows, store
+from crm_core.imports import queries, reading, rows, store
 from crm_core.imports.bringing import Brought, Customers, Interactions
 from crm_core.imports.commands import (
     FILE_REFUSED,
@@ -110,21 +110,29 @@ class Summary:
                 "pairs": len(self.pairs.found),
                 "more": self.pairs.more,
                 "by": dict(self.pairs.by_kind()),
-                "list": [self._pair(pair, kinds) for pair, kinds in sorted(self.pairs.found.items(), key=str)],
+                "list": [
+                    self._pair(pair, kinds) for pair, kinds in sorted(self.pairs.found.items(), key=str)
+                ],
             },
         }
 
     def _pair(self, pair: tuple[Any, Any], kinds: set[str]) -> Json:
-        return {"a": self._member(pair[0]), "b": self._member(pair[1]), "by": list(sorted(kinds))}
+        return {"a": self._member(pair[0]), "b": self._member(pair[1]), "by": [*sorted(kinds)]}
 
     def _member(self, key: Any) -> Json:
         if isinstance(key, UUID):
             label = self.labels.get(key, {})
-            return {"id": ids.show("cus", key), "number": label.get("number"), "externalId": label.get("external_id")}
+            return {
+                "id": ids.show("cus", key),
+                "number": label.get("number"),
+                "externalId": label.get("external_id"),
+            }
         return {"row": key}
 
 
-async def run_import(services: Services, actor: Actor, request: Request, report: Report | None = None) -> Summary:
+async def run_import(
+    services: Services, actor: Actor, request: Request, report: Report | None = None
+) -> Summary:
     """Import a file: check all of it, then bring it in. An interrupted import of the same file goes on.
 
     Raises:
@@ -144,7 +152,7 @@ def open_sheet(services: Services, request: Request, file: Path | None = None) -
     path = file or request.file
     mapping = request.mapping
     if mapping is None:
-        mapping = mappings.suggest(rows.reading.inspect(path, request.sheet).header, request.subject)
+        mapping = mappings.suggest(reading.inspect(path, request.sheet).header, request.subject)
     zone = ZoneInfo(services.settings.lines[request.line].time_zone)
     return rows.opened(
         path, mapping, as_of=request.as_of, zone=zone, lenient=request.lenient, sheet=request.sheet
@@ -185,15 +193,17 @@ class _Importer:
         run, known = await self._known(command)
         if run is None and known is not None:
             return self._summary("held", Tally(), approval=known)
-        if self.request.on_error is OnError.REJECT_ALL and (run is None or run.position == 1):
+        request = self.request
+        if request.on_error is OnError.REJECT_ALL and (run is None or run.position == 1):
             rehearsed = await self._rehearsed("refused")
             if rehearsed.tally.rejected:
                 rehearsed.errors = (FILE_REFUSED(rows=rehearsed.tally.rejected),)
                 return rehearsed
+        store.keep(self.services.store, request.file)
         if run is None:
             outcome = await self._register(command)
             if outcome.errors:
-                store.forget(self.services.store, command.file)
+                await self._let_go(command.file)
                 return self._summary("refused", Tally(), errors=outcome.errors)
             if outcome.approval is not None:
                 return self._summary("held", Tally(), approval=outcome.approval)
@@ -223,7 +233,7 @@ class _Importer:
         request = self.request
         kind = ImportCustomers if request.subject is Subject.CUSTOMERS else ImportInteractions
         return kind(
-            file=store.keep(self.services.store, request.file),
+            file=reading.digest(request.file),
             file_name=(request.file_name or request.file.name)[:300],
             source=request.source,
             mapping=self.sheet.mapping.model_dump(mode="json"),
@@ -243,7 +253,9 @@ class _Importer:
             if run is not None:
                 return run, None
             for approval, body in await queries.waiting(session, self.request.line, command.kind):
-                if type(command).model_validate(body).digest(self.request.line) == command.digest(self.request.line):
+                if type(command).model_validate(body).digest(self.request.line) == command.digest(
+                    self.request.line
+                ):
                     return None, approval
         return None, None
 
@@ -300,11 +312,19 @@ class _Importer:
     def _bringer(self, run: ImportRun | None) -> Customers | Interactions:
         name = self.request.file_name or self.request.file.name
         options = Options(
-            line=self.request.line, channel="import", reason=f"import {name}", request_id=run.id.hex if run else None
+            line=self.request.line,
+            channel="import",
+            reason=f"import {name}",
+            request_id=run.id.hex if run else None,
         )
         kind = Customers if self.request.subject is Subject.CUSTOMERS else Interactions
         return kind(
-            self.services, self.actor, options, self.sheet, self.request.source, self.request.update_existing_by
+            self.services,
+            self.actor,
+            options,
+            self.sheet,
+            self.request.source,
+            self.request.update_existing_by,
         )
 
     def _rejects(self) -> RejectsFile:
@@ -425,7 +445,9 @@ class _Importer:
         except (Refused, DataError, IntegrityError) as error:
             if not carefully:
                 raise _Again from None
-            found = error.errors if isinstance(error, Refused) else (NOT_ACCEPTED(problem=_first_line(error)),)
+            found = (
+                error.errors if isinstance(error, Refused) else (NOT_ACCEPTED(problem=_first_line(error)),)
+            )
             self._refuse(result, row, draft.external_id, [self._stored(one) for one in found])
             return
         problems = bringer.warnings(draft) if isinstance(bringer, Interactions) else draft.problems  # type: ignore[arg-type]
@@ -434,9 +456,7 @@ class _Importer:
     def _stored(self, error: UserError) -> dict[str, Json]:
         return stored_error(error, _column(self.sheet, error.field))
 
-    def _refuse(
-        self, result: _Result, row: Row, number: str | None, problems: list[dict[str, Json]]
-    ) -> None:
+    def _refuse(self, result: _Result, row: Row, number: str | None, problems: list[dict[str, Json]]) -> None:
         result.tally.rejected += 1
         result.tally.note(
             "rejected", [str(p["code"]) for p in problems if p["severity"] == Severity.ERROR.value]
@@ -535,7 +555,10 @@ class _Importer:
         """Close the run, announce it, and let the stored file go unless another run waits for it."""
         async with self.services.database.transaction() as session:
             work = Work(
-                self.services, session, self.actor, Options(line=run.line, channel="import", request_id=run.id.hex)
+                self.services,
+                session,
+                self.actor,
+                Options(line=run.line, channel="import", request_id=run.id.hex),
             )
             work.line = run.line
             stored = await session.get_one(ImportRun, run.id)
@@ -543,12 +566,15 @@ class _Importer:
             stored.started_at = stored.started_at or work.now
             work.record(ImportFinished.of(stored))
             await work.finish(FinishImport())
-            others = select(ImportRun.id).where(
-                ImportRun.file_sha256 == run.file_sha256, ImportRun.state != ImportState.DONE.value
-            )
-            needed = (await session.scalars(others)).first() is not None
-        if not needed:
-            store.forget(self.services.store, run.file_sha256)
+        await self._let_go(run.file_sha256)
+
+    async def _let_go(self, sha256: str) -> None:
+        """Remove the stored file unless another run needs it."""
+        others = select(ImportRun.id).where(
+            ImportRun.file_sha256 == sha256, ImportRun.state != ImportState.DONE.value
+        )
+        if not await self.services.database.fetch(others):
+            store.forget(self.services.store, sha256)
 
     async def _look_for_twins(self, brought: set[UUID]) -> None:
         keys, access = sorted(brought), self.services.access(self.actor)
@@ -604,7 +630,7 @@ def _column(sheet: Sheet, path: str | None) -> str:
 
 
 _FIELDS = {
-    "customerKind": "kind", "phones": "phone", "creditCode": "credit_code", "identityNumber": "identity_number",
+    "kind": "kind", "phones": "phone", "creditCode": "credit_code", "identityNumber": "identity_number",
     "sourceChannel": "source_channel", "interest": "intended_model", "consultantName": "consultant",
     "firstVisitOn": "first_visit_on", "lastContactOn": "last_contact_on", "lastContactText": "last_contact_text",
     "externalIds": "external_id", "externalId": "external_id", "occurredAt": "occurred_at", "nextOn": "next_on",

@@ -131,7 +131,13 @@ class Kit:
         head = ", ".join(f"$given_{name}: {type_}" for name, type_ in types.items())
         passed = ", ".join(f"{name}: $given_{name}" for name in arguments)
         text = f"mutation({head}) {{ {mutation}({passed}) {{ userErrors {{ code message field rule }} {chosen} }} }}"
-        answer = await self.ask(text, actor, line=line, language=language, **{f"given_{name}": value for name, value in arguments.items()})
+        answer = await self.ask(
+            text,
+            actor,
+            line=line,
+            language=language,
+            **{f"given_{name}": value for name, value in arguments.items()},
+        )
         assert not answer.errors, answer.errors
         assert answer.data is not None
         payload: dict[str, Any] = answer.data[mutation]
@@ -349,7 +355,7 @@ def _services(settings: Settings, registry: Registry) -> Services:
 async def _template(place: _Place, settings: Settings, extra: Sequence[Candidate]) -> Template:
     settings = settings.model_copy(update={"database_url": place.empty()})
     candidates = [*installed(), *extra]
-    await _migrated(settings, load(settings, candidates))
+    await migrate.upgrade(settings, load(settings, candidates))
     services = _services(settings, load(settings, candidates))
     registry = services.registry
     try:
@@ -359,13 +365,6 @@ async def _template(place: _Place, settings: Settings, extra: Sequence[Candidate
     finally:
         await services.database.dispose()
     return Template(settings.database_url, user, registry, build(parts_of(registry)), extra)
-
-
-async def _migrated(settings: Settings, registry: Registry) -> None:
-    if Path("/tmp/notes/create_all").exists():  # TEMPORARY while models move every minute
-        await _create_all(settings, registry)
-        return
-    await migrate.upgrade(settings, registry)
 
 
 async def _administrator(services: Services) -> UUID:
@@ -378,26 +377,6 @@ async def _administrator(services: Services) -> UUID:
     given, _ = await perform(services, system(lines), "role.grant", grant, Options())
     assert not outcome.errors + given.errors, outcome.errors + given.errors
     return user
-
-
-async def _create_all(settings, registry):  # type: ignore  # TEMPORARY
-    import importlib.util as u
-
-    from crm_core.db.base import Base
-
-    spec = u.spec_from_file_location(
-        "m2", next((Path(migrate.__file__).parent / "db/migrations/versions").glob("*_02_*.py"))
-    )
-    m = u.module_from_spec(spec)
-    spec.loader.exec_module(m)
-    engine = migrate._engine(settings)
-    async with engine.connect() as c:
-        await c.run_sync(Base.metadata.create_all)
-        for st in m.POSTGRESQL if engine.dialect.name == "postgresql" else m.SQLITE:
-            await c.exec_driver_sql(st)
-        await c.commit()
-    await migrate._settle(settings, registry, engine, migrate.Report())
-    await engine.dispose()
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Order(Command):
 ORDER = Order(title="Audi", amount=Decimal("1000.50"), day=date(2025, 11, 3), note=None)
 
 
-def tested(field: str, op: str, value: Any) -> ApprovalTest:
+def compared(field: str, op: str, value: Any) -> ApprovalTest:
     return ApprovalTest.model_validate({"field": field, "op": op, "value": value})
 
 
@@ -63,11 +63,11 @@ def tested(field: str, op: str, value: Any) -> ApprovalTest:
     ],
 )
 def test_a_field_is_compared_in_its_own_type(field: str, op: str, value: Any, expected: bool) -> None:  # noqa: FBT001
-    assert matches(ApprovalCondition(all=[tested(field, op, value)]), ORDER) is expected
+    assert matches(ApprovalCondition(all=[compared(field, op, value)]), ORDER) is expected
 
 
 def test_all_must_hold_and_one_of_any() -> None:
-    yes, no = tested("amount", "GT", "1"), tested("amount", "GT", "9999")
+    yes, no = compared("amount", "GT", "1"), compared("amount", "GT", "9999")
     assert matches(ApprovalCondition(), ORDER)
     assert matches(ApprovalCondition(all=[yes], any=[no, yes]), ORDER)
     assert not matches(ApprovalCondition(all=[yes], any=[no]), ORDER)
@@ -75,17 +75,17 @@ def test_all_must_hold_and_one_of_any() -> None:
 
 
 def test_a_test_that_no_longer_fits_the_command_holds_it() -> None:
-    assert matches(ApprovalCondition(all=[tested("gone", "EQ", "1"), tested("amount", "GT", "dear")]), ORDER)
+    assert matches(ApprovalCondition(all=[compared("gone", "EQ", "1"), compared("amount", "GT", "dear")]), ORDER)
 
 
 def test_what_does_not_fit_is_found_when_the_policy_is_set() -> None:
     wrong = ApprovalCondition(
         all=[
-            tested("gone", "EQ", "1"),
-            tested("amount", "GT", "dear"),
-            tested("title", "GT", "a"),
-            tested("colour", "EQ", "GREEN"),
+            compared("gone", "EQ", "1"),
+            compared("amount", "GT", "dear"),
+            compared("title", "GT", "a"),
+            compared("colour", "EQ", "GREEN"),
         ],
-        any=[tested("day", "LT", "yesterday"), tested("amount", "LT", "5")],
+        any=[compared("day", "LT", "yesterday"), compared("amount", "LT", "5")],
     )
     assert [path for path, _ in problems(wrong, Order)] == ["all.0", "all.1", "all.2", "all.3", "any.0"]

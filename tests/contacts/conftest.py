@@ -26,7 +26,7 @@ class House:
 
     async def enter(self, name: str, actor: Actor | None = None, line: str = "east", **more: Any) -> str:
         """A new customer; its id."""
-        given = {"name": name, "customerKind": "ORGANISATION", **more}
+        given = {"name": name, "kind": "ORGANISATION", **more}
         done = await self.crm.done(
             "customerCreate", actor or self.li, input=given, select="customer { id }", acting=line
         )

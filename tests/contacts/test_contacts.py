@@ -242,7 +242,7 @@ async def test_the_missing_parts_of_an_archive_are_named(house: House) -> None:
 
 
 async def test_of_a_person_no_papers_of_a_company_are_asked(house: House) -> None:
-    person = await house.enter("李雷", customerKind="PERSON", phones=[{"number": "13800138000"}])
+    person = await house.enter("李雷", kind="PERSON", phones=[{"number": "13800138000"}])
     assert (await house.read(person, "dossierMissing"))["dossierMissing"] == ["CREDIT_STATUS", "TRANSACTIONS"]
 
 

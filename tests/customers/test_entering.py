@@ -48,7 +48,7 @@ async def test_every_wrong_value_is_refused_at_once(house: House) -> None:
     found = await house.refused(
         "customerCreate",
         name=" ",
-        customerKind="PERSON",
+        kind="PERSON",
         creditCode="91350211M000100Y44",
         identityNumber="110105194912310021",
         phones=[{"number": "13800138000"}, {"number": "12345"}],
@@ -120,7 +120,7 @@ async def test_a_number_is_masked_without_the_permission_to_see_phones(house: Ho
 
 
 async def test_an_identity_number_is_kept_encrypted_and_shown_masked(house: House) -> None:
-    customer = await house.enter("李雷", customerKind="PERSON", identityNumber=IDENTITY.lower())
+    customer = await house.enter("李雷", kind="PERSON", identityNumber=IDENTITY.lower())
     assert (await house.read(customer, "identityNumber"))["identityNumber"] == "110***********002X"
     row = (await house.crm.rows(Customer))[0]
     keyring = house.crm.services.keyring
@@ -136,7 +136,7 @@ async def test_an_external_id_belongs_to_one_customer_of_its_source(house: House
     first = await house.enter("华信", externalIds=[erp])
     taken = [("EXTERNAL_ID_TAKEN", "externalIds.0.externalId")]
     assert (
-        await house.refused("customerCreate", name="明达", customerKind="PERSON", externalIds=[erp]) == taken
+        await house.refused("customerCreate", name="明达", kind="PERSON", externalIds=[erp]) == taken
     )
     second = await house.enter("明达", externalIds=[{"source": "dms", "externalId": "K-1"}])
     assert await house.refused("customerUpdate", id=second, externalIds=[erp]) == taken

@@ -46,7 +46,7 @@ async def test_a_search_follows_changes_and_keeps_to_what_one_may_see(house: Hou
 async def test_filters_combine(house: House) -> None:
     await house.enter("华信苏州", province="江苏", city="苏州", grade="A", sourceChannel="展会")
     await house.enter("华信南京", province="江苏", city="南京", grade="B")
-    await house.enter("个人", customerKind="PERSON", province="浙江")
+    await house.enter("个人", kind="PERSON", province="浙江")
     assert await house.names(province={"eq": "江苏"}, grade={"in": ["A", "VIP"]}) == ["华信苏州"]
     assert await house.names(grade={"isNull": True}) == ["个人"]
     either = [{"city": {"eq": "南京"}}, {"kind": {"eq": "PERSON"}}]
@@ -71,7 +71,7 @@ DUPLICATES = "possibleDuplicates { name }"
 
 async def test_possible_duplicates_are_shown_and_never_refused(house: House) -> None:
     first = await house.enter("华信科技有限公司", phones=[{"number": "0512-65001234转1"}])
-    await house.enter("张三", customerKind="PERSON", phones=[{"number": "0512 6500 1234"}])
+    await house.enter("张三", kind="PERSON", phones=[{"number": "0512 6500 1234"}])
     await house.enter("华信科技 有限责任公司")
     await house.enter("华信科技股份有限公司")
     found = await house.read(first, DUPLICATES)
@@ -79,10 +79,10 @@ async def test_possible_duplicates_are_shown_and_never_refused(house: House) -> 
 
 
 async def test_persons_of_one_name_are_no_duplicates_and_of_one_identity_number_are(house: House) -> None:
-    first = await house.enter("李雷", customerKind="PERSON", identityNumber="11010519491231002X")
-    await house.enter("李雷", customerKind="PERSON")
+    first = await house.enter("李雷", kind="PERSON", identityNumber="11010519491231002X")
+    await house.enter("李雷", kind="PERSON")
     assert (await house.read(first, DUPLICATES))["possibleDuplicates"] == []
-    await house.enter("李磊", customerKind="PERSON", identityNumber="11010519491231002x")
+    await house.enter("李磊", kind="PERSON", identityNumber="11010519491231002x")
     assert (await house.read(first, DUPLICATES))["possibleDuplicates"] == [{"name": "李磊"}]
 
 

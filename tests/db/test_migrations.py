@@ -138,7 +138,9 @@ async def test_each_distribution_has_its_own_version_table(settings: Settings) -
 
     def versions(connection: Connection) -> list[str]:
         found = [t for t in tables(connection) if t.endswith("_version")]
-        return [f"{t}={connection.execute(text(f'SELECT count(*) FROM {t}')).scalar()}" for t in sorted(found)]  # noqa: S608  # our own names
+        return [
+            f"{t}={connection.execute(text(f'SELECT count(*) FROM {t}')).scalar()}" for t in sorted(found)
+        ]  # noqa: S608  # our own names
 
     assert await opened(settings, versions) == ["crm_core_version=1", "crm_shelf_version=1"]
 
@@ -148,7 +150,12 @@ async def test_down_and_up_again_gives_the_same_database(settings: Settings) -> 
     await migrate.upgrade(settings, registry)
     before = await opened(settings, tables)
     for line in reversed(registry.migrations):
-        await _downgraded(settings, line.folder, line.version_table, frozenset(t.__tablename__ for t in registry.tables[line.owner]))
+        await _downgraded(
+            settings,
+            line.folder,
+            line.version_table,
+            frozenset(t.__tablename__ for t in registry.tables[line.owner]),
+        )
     left = {t for t in await opened(settings, tables) if not t.endswith("_version")}
     assert left == set(), "a downgrade leaves nothing of its revision"
     await migrate.upgrade(settings, registry)
@@ -229,17 +236,24 @@ async def test_a_rebuilt_table_does_not_take_its_children_with_it(settings: Sett
 
 
 @only_sqlite
-async def test_a_revision_that_breaks_a_foreign_key_is_undone_and_named(settings: Settings, tmp_path: Path) -> None:
+async def test_a_revision_that_breaks_a_foreign_key_is_undone_and_named(
+    settings: Settings, tmp_path: Path
+) -> None:
     folder = revisions(tmp_path / "memo", (CREATE, "pass"), (CHILD, "pass"), (DANGLE, "pass"))
     deployed = with_memo(settings)
     report = await migrate.upgrade(deployed, loaded(deployed, memo(folder)))
     assert "memo_0003 breaks 1 foreign key" in report.failed["memo"]
     assert "memo_b row 1" in report.failed["memo"]
     assert await opened(settings, lambda c: c.execute(text("SELECT a_id FROM memo_b")).scalar()) == 1
-    assert await opened(settings, lambda c: c.execute(text("SELECT version_num FROM crm_memo_version")).scalar()) == "memo_0002"
+    assert (
+        await opened(settings, lambda c: c.execute(text("SELECT version_num FROM crm_memo_version")).scalar())
+        == "memo_0002"
+    )
 
 
-async def test_a_failing_revision_of_a_plugin_keeps_what_stood_before_it(settings: Settings, tmp_path: Path) -> None:
+async def test_a_failing_revision_of_a_plugin_keeps_what_stood_before_it(
+    settings: Settings, tmp_path: Path
+) -> None:
     fails = "op.create_table('memo_c', sa.Column('id', sa.Integer())); raise ValueError('no more')"
     folder = revisions(tmp_path / "memo", (CREATE, "pass"), (fails, "pass"))
     deployed = with_memo(settings)
@@ -272,7 +286,9 @@ async def test_what_lacks_a_revision_is_behind(settings: Settings, tmp_path: Pat
     await migrate.upgrade(deployed, loaded(deployed, memo(folder)))
     assert await lacking(deployed, loaded(deployed, memo(folder))) == {}
     revisions(folder, (CREATE, "pass"), (CHILD, "pass"))
-    assert await lacking(deployed, loaded(deployed, memo(folder))) == {"memo": "at memo_0001, needs memo_0002"}
+    assert await lacking(deployed, loaded(deployed, memo(folder))) == {
+        "memo": "at memo_0001, needs memo_0002"
+    }
     (folder / "03.py").write_text("syntax error")
     assert "cannot be read" in (await lacking(deployed, loaded(deployed, memo(folder))))["memo"]
 
@@ -282,7 +298,9 @@ async def test_lines_roles_and_settings_are_brought_in_step(settings: Settings) 
     await migrate.upgrade(settings, registry)
     more = settings.model_copy(update={"lines": {"east": LineSettings(name="东"), "west": LineSettings()}})
     await migrate.upgrade(more, loaded(more))
-    lines = await opened(more, lambda c: c.execute(text("SELECT code, name FROM business_lines ORDER BY code")).all())
+    lines = await opened(
+        more, lambda c: c.execute(text("SELECT code, name FROM business_lines ORDER BY code")).all()
+    )
     assert [tuple(line) for line in lines] == [("east", "东"), ("west", "west")]
 
 

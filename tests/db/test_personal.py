@@ -22,6 +22,10 @@ NOT_A_PERSON = {
     "teams": {"name"},
     "roles": {"name"},
     "api_tokens": {"name"},
+    "approval_policies": {"name"},
+    "approval_tasks": {"stage_name"},
+    "interaction_callback_plans": {"name"},
+    "import_runs": {"file_name"},
 }
 
 

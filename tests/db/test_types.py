@@ -26,7 +26,11 @@ DOCUMENTS: tuple[Any, ...] = ({}, [], {"华": [1, None, True, "x"]}, "text", 5, 
 
 @pytest.fixture
 def values() -> Table:
-    columns: list[Column[Any]] = [Column("at", UtcDateTime), Column("document", JsonValue), Column("tokens", TokenList)]
+    columns: list[Column[Any]] = [
+        Column("at", UtcDateTime),
+        Column("document", JsonValue),
+        Column("tokens", TokenList),
+    ]
     return Table("values_of_tests", MetaData(), *columns, Column("price", Fen))
 
 
@@ -69,9 +73,15 @@ async def test_money_keeps_every_fen(crm: Kit, values: Table) -> None:
         assert await kept(crm, values, "price", fen) == fen
 
 
-@given(st.datetimes(timezones=st.just(UTC) | st.just(SHANGHAI), min_value=datetime(1900, 1, 2), max_value=datetime(2999, 1, 1)))  # noqa: DTZ001  # bounds are naive
+@given(
+    st.datetimes(
+        timezones=st.just(UTC) | st.just(SHANGHAI),
+        min_value=datetime(1900, 1, 2),
+        max_value=datetime(2999, 1, 1),
+    )
+)  # noqa: DTZ001  # bounds are naive
 def test_every_moment_survives_the_way_there_and_back(moment: datetime) -> None:
     column = UtcDateTime()
-    for dialect in (sqlite.dialect(), postgresql.dialect()):
+    for dialect in (sqlite.dialect(), postgresql.dialect()):  # type: ignore[no-untyped-call]  # SQLAlchemy's
         stored = column.process_bind_param(moment, dialect)
         assert column.process_result_value(stored, dialect) == moment

@@ -10,7 +10,22 @@ from typing import Any
 from crm_core.testing.kit import Kit
 from tests.graphql.shelf import Item, Shade
 
-NAMES = ("a", "b", "B", "ab", "a%b", "a_b", "a*b", "a\\b", "[a]", "华信", "华为", "信华", "x' OR 1=1 --", "A?B")
+NAMES = (
+    "a",
+    "b",
+    "B",
+    "ab",
+    "a%b",
+    "a_b",
+    "a*b",
+    "a\\b",
+    "[a]",
+    "华信",
+    "华为",
+    "信华",
+    "x' OR 1=1 --",
+    "A?B",
+)
 NOTES = (None, None, "", "a", "note", "Note", "100%", "注")
 MOMENT = datetime(2025, 11, 3, 2, 0, tzinfo=UTC)
 
@@ -27,7 +42,9 @@ def made_up(chance: random.Random, count: int, line: str = "east") -> list[Item]
             "weight": chance.choice([0, 1, 2]),
             "price": chance.choice([None, 0, 5, 120050]),
             "day": chance.choice([None, date(2025, 10, 31), date(2025, 11, 1)]),
-            "seen_at": chance.choice([None, MOMENT, MOMENT + timedelta(microseconds=1), MOMENT + timedelta(days=1)]),
+            "seen_at": chance.choice(
+                [None, MOMENT, MOMENT + timedelta(microseconds=1), MOMENT + timedelta(days=1)]
+            ),
             "fragile": chance.choice([None, True, False]),
             "parent_id": chance.choice([None, items[chance.randrange(len(items))].id]) if items else None,
         }

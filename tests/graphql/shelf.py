@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_core import hookimpl
 from crm_core.commands import Command, Money, Part, Ref, omitted
-from crm_core.db.base import Aggregate, Base, LineCode, Personal
+from crm_core.db.base import Aggregate, LineCode, Personal
 from crm_core.db.types import Fen, UtcDateTime
 from crm_core.errors import Message, Refused, UserError
 from crm_core.graphql.access import Access
@@ -195,7 +195,9 @@ ITEM = ObjectType(
     rule=visible,
     scope="shelf.read",
     order=lambda t: [t.c.name],
-    filters=(Filter("longName", int, "Names at least this long.", lambda t, _a, v: func.length(t.c.name) >= v),),
+    filters=(
+        Filter("longName", int, "Names at least this long.", lambda t, _a, v: func.length(t.c.name) >= v),
+    ),
     fields=(
         field("id", Id("she"), "Id.", nullable=False, filter=True),
         field("createdAt", datetime, "When it was made.", nullable=False, sort=True),
@@ -211,7 +213,15 @@ ITEM = ObjectType(
         field("seenAt", datetime, "When it was seen.", filter=True, sort=True),
         field("fragile", bool, "Whether it breaks.", filter=True, sort=True),
         field("parentId", Id("she"), "What it lies in.", filter=True, sort=True),
-        field("secret", str, "Its secret.", sql=lambda t, _a: t.c.note, scope="shelf.secret", filter=True, sort=True),
+        field(
+            "secret",
+            str,
+            "Its secret.",
+            sql=lambda t, _a: t.c.note,
+            scope="shelf.secret",
+            filter=True,
+            sort=True,
+        ),
         field(
             "code",
             str,
@@ -221,15 +231,21 @@ ITEM = ObjectType(
             filter=True,
             sort=True,
         ),
-        relation("parent", "ShelfItem", "What it lies in.", on=lambda t, p, _a: p.c.id == t.c.parent_id, filter=True),
-        listing("parts", "ShelfItem", "What lies in it.", on=lambda t, c, _a: c.c.parent_id == t.c.id, filter=True),
+        relation(
+            "parent",
+            "ShelfItem",
+            "What it lies in.",
+            on=lambda t, p, _a: p.c.id == t.c.parent_id,
+            filter=True,
+        ),
+        listing(
+            "parts", "ShelfItem", "What lies in it.", on=lambda t, c, _a: c.c.parent_id == t.c.id, filter=True
+        ),
         connection("children", "ShelfItem", "What lies in it.", on=lambda t, c, _a: c.c.parent_id == t.c.id),
         batch("shouted", str, "Its name in capitals.", shouted, needs=("name",)),
         field("oldName", str, "Its name.", sql=lambda t, _a: t.c.name, deprecated="Use name."),
     ),
 )
-
-
 
 
 def plugin() -> ModuleType:
@@ -243,11 +259,17 @@ def plugin() -> ModuleType:
             query_connection("shelfItems", "ShelfItem", "Items you may see."),
             query_one("shelfItem", "ShelfItem", "An item by id."),
         ),
-        "crm_fields": {"User": (field("shelfNote", str, "Login again.", sql=lambda t, _a: t.c.login, filter=True, sort=True),)},
+        "crm_fields": {
+            "User": (
+                field("shelfNote", str, "Login again.", sql=lambda t, _a: t.c.login, filter=True, sort=True),
+            )
+        },
         "crm_commands": {AddItem: add_item, ChangeItem: change_item, AddItems: add_items},
         "crm_checks": {"shelf.add": (not_unlucky, refuse_late)},
         "crm_events": (ItemAdded, ItemChanged),
-        "crm_scopes": tuple(Scope(f"shelf.{what}", f"May {what} items") for what in ("read", "write", "secret")),
+        "crm_scopes": tuple(
+            Scope(f"shelf.{what}", f"May {what} items") for what in ("read", "write", "secret")
+        ),
         "crm_messages": (UNLUCKY,),
         "crm_migrations": folder,
     }

@@ -16,10 +16,12 @@ from crm_core import ids
 from crm_core.actors import Reach
 from crm_core.graphql.values import show_moment
 from crm_core.testing.kit import Kit
-from tests.graphql.filling import MOMENT, NAMES, NOTES, made_up, shelve
+from tests.graphql.filling import MOMENT, NAMES, made_up, shelve
 from tests.graphql.shelf import Item, Shade
 
-FIND = "query Find($where: ShelfItemWhere) { shelfItems(first: 100, where: $where) { totalCount nodes { id } } }"
+FIND = (
+    "query Find($where: ShelfItemWhere) { shelfItems(first: 100, where: $where) { totalCount nodes { id } } }"
+)
 Where = Mapping[str, Any]
 
 
@@ -93,13 +95,14 @@ def part_holds(item: Item, key: str, value: Any, items: Mapping[Any, Item]) -> b
         return any(holds(item, one, items) for one in value)
     if key == "not":
         return not holds(item, value, items)
-    if key == "longName":
-        return len(item.name) >= value
-    if key == "parent":
-        return item.parent_id is not None and holds(items[item.parent_id], value, items)
-    if key == "parts":
-        return any(one.parent_id == item.id and holds(one, value, items) for one in items.values())
-    return all(compared(COLUMN[key](item), operator, wanted) for operator, wanted in value.items())
+    if key in ("parent", "parts"):
+        related = {one.id for one in items.values() if one.parent_id == item.id} if key == "parts" else {item.parent_id}
+        return any(holds(one, value, items) for one in items.values() if one.id in related)
+    return len(item.name) >= int(value) if key == "longName" else _all_hold(COLUMN[key](item), value)
+
+
+def _all_hold(value: Any, tests: Mapping[str, Any]) -> bool:
+    return all(compared(value, operator, wanted) for operator, wanted in tests.items())
 
 
 def compared(value: Any, operator: str, wanted: Any) -> bool:
@@ -113,7 +116,7 @@ def compared(value: Any, operator: str, wanted: Any) -> bool:
 # -- random conditions
 
 
-def tests_of(values: st.SearchStrategy[Any], *operators: str) -> st.SearchStrategy[dict[str, Any]]:
+def asked_of(values: st.SearchStrategy[Any], *operators: str) -> st.SearchStrategy[dict[str, Any]]:
     single = st.one_of(
         st.tuples(st.sampled_from(["eq", "ne", *operators]), values),
         st.tuples(st.just("in"), st.lists(values, max_size=3)),
@@ -126,13 +129,13 @@ ORDER = ("gt", "gte", "lt", "lte")
 text = st.sampled_from([*NAMES, "a", "%", "_", "*", "?", "[", "]", "\\", "华", "A", "", "'", "note", "NOTE"])
 moments = st.sampled_from([show_moment(MOMENT), "2025-11-03T10:00:00.000001+08:00", "2030-01-01T00:00:00Z"])
 LEAVES: Mapping[str, st.SearchStrategy[Any]] = {
-    "name": tests_of(text, "contains", "startsWith"),
-    "note": tests_of(text, "contains", "startsWith"),
-    "shade": tests_of(st.sampled_from([s.value for s in Shade])),
-    "amount": tests_of(st.sampled_from([-1, 0, 1, 7, 2**31 - 1, -(2**31)]), *ORDER),
-    "price": tests_of(st.sampled_from(["¥0", "¥0.05", "¥1200.50", "¥-3"]), *ORDER),
-    "day": tests_of(st.sampled_from(["2025-10-31", "2025-11-01", "1999-01-01"]), *ORDER),
-    "seenAt": tests_of(moments.map(lambda m: show_moment(datetime.fromisoformat(m))), *ORDER),
+    "name": asked_of(text, "contains", "startsWith"),
+    "note": asked_of(text, "contains", "startsWith"),
+    "shade": asked_of(st.sampled_from([s.value for s in Shade])),
+    "amount": asked_of(st.sampled_from([-1, 0, 1, 7, 2**31 - 1, -(2**31)]), *ORDER),
+    "price": asked_of(st.sampled_from(["¥0", "¥0.05", "¥1200.50", "¥-3"]), *ORDER),
+    "day": asked_of(st.sampled_from(["2025-10-31", "2025-11-01", "1999-01-01"]), *ORDER),
+    "seenAt": asked_of(moments.map(lambda m: show_moment(datetime.fromisoformat(m))), *ORDER),
     "fragile": st.one_of(st.booleans().map(lambda b: {"eq": b}), st.booleans().map(lambda b: {"isNull": b})),
     "longName": st.integers(0, 4),
 }
@@ -168,14 +171,18 @@ def depth(where: Any) -> int:
 @example(where={"and": []})
 @example(where={"name": {"in": []}})
 @example(where={"name": {}})
-async def test_a_filter_gives_what_a_loop_over_all_rows_gives(crm: Kit, items: list[Item], where: Where) -> None:
+async def test_a_filter_gives_what_a_loop_over_all_rows_gives(
+    crm: Kit, items: list[Item], where: Where
+) -> None:
     by_id = {item.id: item for item in items}
     expected = [item for item in items if holds(item, where, by_id)]
     assert await found(crm, sent(where)) == ids_of(expected)
 
 
 @pytest.mark.parametrize("sought", NAMES)
-async def test_wildcards_are_plain_characters_and_case_counts(crm: Kit, items: list[Item], sought: str) -> None:
+async def test_wildcards_are_plain_characters_and_case_counts(
+    crm: Kit, items: list[Item], sought: str
+) -> None:
     assert await found(crm, {"name": {"eq": sought}}) == ids_of([i for i in items if i.name == sought])
     assert await found(crm, {"name": {"contains": sought}}) == ids_of([i for i in items if sought in i.name])
     starting = [i for i in items if i.name.startswith(sought)]
@@ -202,7 +209,12 @@ async def test_an_id_is_found_by_its_shown_form(crm: Kit, items: list[Item]) -> 
 @pytest.mark.parametrize("crm_dialect", ["sqlite"])
 async def test_at_most_a_hundred_values_and_branches(crm: Kit) -> None:
     assert (await crm.ask(FIND, where={"amount": {"in": list(range(100))}})).errors == []
-    for where in ({"amount": {"in": list(range(101))}}, {"or": [{}] * 101}, {"and": [{}] * 101}):
+    wheres: tuple[Where, ...] = (
+        {"amount": {"in": list(range(101))}},
+        {"or": [{}] * 101},
+        {"and": [{}] * 101},
+    )
+    for where in wheres:
         assert (await crm.ask(FIND, where=where)).codes == ["TOO_COMPLEX"]
 
 
@@ -240,7 +252,9 @@ async def test_a_value_no_column_can_hold_is_refused(crm: Kit, where: Where) -> 
 async def test_what_one_may_not_read_one_may_not_ask_about(crm: Kit, items: list[Item]) -> None:
     reader = await crm.actor("reader", {"shelf.read": Reach.LINE})
     assert (await crm.ask(FIND, reader, where={"secret": {"eq": "a"}})).codes == ["FORBIDDEN"]
-    assert (await crm.ask(FIND, reader, where={"not": {"or": [{"secret": {"eq": "a"}}]}})).codes == ["FORBIDDEN"]
+    assert (await crm.ask(FIND, reader, where={"not": {"or": [{"secret": {"eq": "a"}}]}})).codes == [
+        "FORBIDDEN"
+    ]
     assert (await crm.ask(FIND, reader, where={"parent": {"secret": {"eq": "a"}}})).codes == ["FORBIDDEN"]
     full = await crm.actor("full", {"shelf.read": Reach.LINE, "shelf.secret": Reach.LINE})
     answer = await crm.data(FIND, full, where={"secret": {"eq": "a"}})
@@ -257,7 +271,7 @@ async def test_a_masked_field_is_compared_as_a_whole_only(crm: Kit, items: list[
 
 
 async def test_a_filter_of_a_plugin_is_for_those_in_its_lines(crm: Kit) -> None:
-    asked = "{ users(where: {shelfNote: {eq: \"admin\"}}) { totalCount } }"
+    asked = '{ users(where: {shelfNote: {eq: "admin"}}) { totalCount } }'
     ordered = "{ users(orderBy: [{shelfNote: ASC}]) { totalCount } }"
     west = await crm.actor("west", {"user.read": Reach.LINE}, lines=["west"])
     east = await crm.actor("east", {"user.read": Reach.LINE}, lines=["east"])
@@ -271,6 +285,7 @@ async def test_a_related_row_one_may_not_see_matches_nothing(crm: Kit) -> None:
     child = Item(line="east", name="child", parent_id=hidden.id)
     await shelve(crm, [hidden, child])
     reader = await crm.actor("reader", {"shelf.read": Reach.LINE})
-    for where in ({"parent": {"name": {"eq": "hidden"}}}, {"parent": {}}):
+    wheres: tuple[Where, ...] = ({"parent": {"name": {"eq": "hidden"}}}, {"parent": {}})
+    for where in wheres:
         assert (await crm.data(FIND, reader, where=where))["shelfItems"]["totalCount"] == 0
         assert (await crm.data(FIND, where=where))["shelfItems"]["totalCount"] == 1

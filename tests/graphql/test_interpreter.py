@@ -84,7 +84,7 @@ async def test_fragments_of_every_kind_name_fields(crm: Kit, box: Item) -> None:
 
 
 @pytest.mark.parametrize("yes", [True, False])
-async def test_skip_and_include(crm: Kit, box: Item, yes: bool) -> None:
+async def test_skip_and_include(crm: Kit, box: Item, *, yes: bool) -> None:
     document = """query($id: ID!, $yes: Boolean!) { shelfItem(id: $id) {
       name @include(if: $yes) note @skip(if: $yes)
       children @include(if: $yes) { nodes { name } }
@@ -117,7 +117,9 @@ async def test_a_variable_left_out_is_a_condition_left_out(crm: Kit, box: Item) 
 
 
 async def test_node_finds_any_record_by_its_id(crm: Kit, box: Item) -> None:
-    document = "query($id: ID!) { node(id: $id) { __typename id ... on ShelfItem { name } ... on User { name } } }"
+    document = (
+        "query($id: ID!) { node(id: $id) { __typename id ... on ShelfItem { name } ... on User { name } } }"
+    )
     found = await crm.data(document, id=shown(box))
     assert found["node"] == {"__typename": "ShelfItem", "id": shown(box), "name": "box"}
     user = ids.show("usr", crm.administrator.user_id or box.id)
@@ -129,7 +131,9 @@ async def test_an_id_nobody_has_or_of_no_type_is_null(crm: Kit, unknown: str) ->
     assert (await crm.data("query($id: ID!) { node(id: $id) { id } }", id=unknown)) == {"node": None}
 
 
-@pytest.mark.parametrize("wrong", ["", "she", "she_1", "SHE_" + "0" * 32, "she_" + "0" * 31 + "g", "usr_" + "0" * 32])
+@pytest.mark.parametrize(
+    "wrong", ["", "she", "she_1", "SHE_" + "0" * 32, "she_" + "0" * 31 + "g", "usr_" + "0" * 32]
+)
 @pytest.mark.parametrize("crm_dialect", ["sqlite"])
 async def test_a_malformed_id_or_one_of_another_type_is_an_error(crm: Kit, wrong: str) -> None:
     answer = await crm.ask("query($id: ID!) { shelfItem(id: $id) { id } users { totalCount } }", id=wrong)
@@ -142,7 +146,9 @@ async def test_a_malformed_id_or_one_of_another_type_is_an_error(crm: Kit, wrong
 
 async def test_a_scoped_field_is_null_with_an_error_and_the_rest_stands(crm: Kit, box: Item) -> None:
     reader = await crm.actor("reader", {"shelf.read": Reach.LINE})
-    answer = await crm.ask("{ shelfItems(first: 2) { nodes { name secret code } } users { totalCount nodes { login } } }", reader)
+    answer = await crm.ask(
+        "{ shelfItems(first: 2) { nodes { name secret code } } users { totalCount nodes { login } } }", reader
+    )
     assert answer.data is not None
     assert answer.data["shelfItems"]["nodes"] == [
         {"name": "a", "secret": None, "code": "a***"},
@@ -231,7 +237,8 @@ async def test_what_is_not_asked_for_is_not_counted(crm: Kit, box: Item) -> None
 async def test_a_short_list_ends_at_a_hundred(crm: Kit) -> None:
     parent = Item(line="east", name="full")
     await shelve(crm, [parent, *(Item(line="east", name=f"{n:03}", parent_id=parent.id) for n in range(105))])
-    found = await crm.data("{ shelfItems(where: {name: {eq: \"full\"}}) { nodes { parts { name } children(first: 100) { totalCount } } } }")
+    document = '{ shelfItems(where: {name: {eq: "full"}}) { nodes { parts { name } children(first: 100) { totalCount } } } }'
+    found = await crm.data(document)
     node: Mapping[str, Any] = found["shelfItems"]["nodes"][0]
     assert len(node["parts"]) == 100
     assert node["children"]["totalCount"] == 105

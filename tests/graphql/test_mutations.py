@@ -17,7 +17,9 @@ WRITE = {"shelf.read": Reach.LINE, "shelf.write": Reach.LINE}
 
 
 async def added(crm: Kit, **given: Any) -> str:
-    payload = await crm.done("shelfAdd", input={"name": "box", **given}, acting="east", select="shelfItem { id }")
+    payload = await crm.done(
+        "shelfAdd", input={"name": "box", **given}, acting="east", select="shelfItem { id }"
+    )
     return str(payload["shelfItem"]["id"])
 
 
@@ -43,7 +45,9 @@ async def test_omitted_is_not_null_by_variables(crm: Kit) -> None:
 
 async def test_omitted_is_not_null_by_literals(crm: Kit) -> None:
     item = await added(crm, note="old", amount=3)
-    document = 'mutation($id: ID!) {{ shelfChange(input: {{itemId: $id {}}}) {{ shelfItem {{ note amount }} userErrors {{ code }} }} }}'
+    document = """mutation($id: ID!) {{
+      shelfChange(input: {{itemId: $id {}}}) {{ shelfItem {{ note amount }} userErrors {{ code }} }}
+    }}"""
     kept = await crm.data(document.format('name: "new"'), id=item)
     assert kept["shelfChange"]["shelfItem"] == {"note": "old", "amount": 3}
     cleared = await crm.data(document.format("note: null"), id=item)
@@ -66,7 +70,11 @@ async def test_null_for_what_must_have_a_value_is_refused_by_name(crm: Kit) -> N
 
 
 async def test_nested_parts_and_lists_are_checked_with_their_paths(crm: Kit) -> None:
-    given = {"name": "", "labels": [{"text": "ok", "shade": "DEEP_RED"}, {"text": "x" * 21}], "price": "1.005"}
+    given = {
+        "name": "",
+        "labels": [{"text": "ok", "shade": "DEEP_RED"}, {"text": "x" * 21}],
+        "price": "1.005",
+    }
     refused = await crm.change("shelfAdd", input=given, acting="east")
     assert sorted(codes(refused)) == [
         ("INVALID_DECIMAL_MAX_PLACES", "price"),
@@ -110,7 +118,9 @@ async def test_all_reasons_of_a_refusal_come_together_with_rule_and_words(crm: K
 
 
 async def test_several_records_come_back_in_order(crm: Kit) -> None:
-    made = await crm.done("shelfAddMany", input={"names": ["c", "a", "b"]}, acting="east", select="shelfItems { name }")
+    made = await crm.done(
+        "shelfAddMany", input={"names": ["c", "a", "b"]}, acting="east", select="shelfItems { name }"
+    )
     assert [item["name"] for item in made["shelfItems"]] == ["c", "a", "b"]
 
 
@@ -162,7 +172,11 @@ async def test_a_dry_run_does_not_stand_in_the_way_of_the_next_mutation(crm: Kit
       again: shelfAdd(input: {name: "dry again"}, line: "east", dryRun: true) { shelfItem { name } }
     }"""
     answer = await asyncio.wait_for(crm.data(document), 10)
-    assert [answer[key]["shelfItem"]["name"] for key in ("dry", "wet", "again")] == ["dry", "wet", "dry again"]
+    assert [answer[key]["shelfItem"]["name"] for key in ("dry", "wet", "again")] == [
+        "dry",
+        "wet",
+        "dry again",
+    ]
     assert await names(crm) == ["wet"]
 
 
@@ -187,7 +201,11 @@ async def test_a_dry_run_does_not_use_up_its_key(crm: Kit) -> None:
 async def test_twins_at_the_same_time_are_performed_once(crm: Kit) -> None:
     async def one() -> dict[str, Any]:
         return await crm.done(
-            "shelfAdd", input={"name": "twin"}, acting="east", idempotencyKey="k", select="shelfItem { id } replayed"
+            "shelfAdd",
+            input={"name": "twin"},
+            acting="east",
+            idempotencyKey="k",
+            select="shelfItem { id } replayed",
         )
 
     answers = await asyncio.gather(*(one() for _ in range(5)))
@@ -208,8 +226,8 @@ async def test_a_twin_of_a_refused_one_is_performed(crm: Kit) -> None:
 async def test_a_key_stands_for_one_input_one_line_and_one_version(crm: Kit) -> None:
     given: dict[str, Any] = {"idempotencyKey": "k", "select": "shelfItem { id }"}
     await crm.done("shelfAdd", input={"name": "a"}, acting="east", **given)
-    for change in ({"input": {"name": "b"}, "acting": "east"}, {"input": {"name": "a"}, "acting": "north"}):
-        refused = await crm.change("shelfAdd", **change, **given)
+    for name, line in (("b", "east"), ("a", "north")):
+        refused = await crm.change("shelfAdd", input={"name": name}, acting=line, **given)
         assert codes(refused) == [("IDEMPOTENCY_KEY_REUSED", "idempotencyKey")]
     assert await names(crm) == ["a"]
 
@@ -284,8 +302,12 @@ async def test_without_the_scope_in_that_line_nothing_is_written(crm: Kit) -> No
     reader = await crm.actor("reader", {"shelf.read": Reach.LINE})
     mixed = await crm.actor("mixed", WRITE, lines=["north"])
     assert codes(await crm.change("shelfAdd", reader, input={"name": "a"})) == [("FORBIDDEN", None)]
-    assert codes(await crm.change("shelfChange", reader, input={"itemId": item, "name": "a"})) == [("FORBIDDEN", None)]
-    assert codes(await crm.change("shelfChange", mixed, input={"itemId": item, "name": "a"})) == [("NOT_FOUND", "itemId")]
+    assert codes(await crm.change("shelfChange", reader, input={"itemId": item, "name": "a"})) == [
+        ("FORBIDDEN", None)
+    ]
+    assert codes(await crm.change("shelfChange", mixed, input={"itemId": item, "name": "a"})) == [
+        ("NOT_FOUND", "itemId")
+    ]
     assert await names(crm) == ["box"]
 
 
@@ -329,6 +351,12 @@ async def test_audit_and_event_stand_in_the_transaction_of_the_change(crm: Kit) 
         ("shelf.added", 1, "east", None),
         ("shelf.changed", 2, "east", "because"),
     ]
-    assert (events[1].before, events[1].after, events[1].changed_fields) == ({"note": "old"}, {"note": "new"}, ["note"])
+    assert (events[1].before, events[1].after, events[1].changed_fields) == (
+        {"note": "old"},
+        {"note": "new"},
+        ["note"],
+    )
     entries = [a for a in await crm.rows(AuditEntry) if a.kind == "shelf.change"]
-    assert [(a.line, a.reason, a.command) for a in entries] == [("east", "because", {"item_id": item, "note": "new"})]
+    assert [(a.line, a.reason, a.command) for a in entries] == [
+        ("east", "because", {"item_id": item, "note": "new"})
+    ]

@@ -20,7 +20,19 @@ from crm_core.testing.kit import Kit
 from tests.graphql.filling import made_up, shelve
 from tests.graphql.shelf import Item
 
-COLUMNS = ("name", "note", "shade", "amount", "weight", "price", "day", "seenAt", "fragile", "createdAt", "parentId")
+COLUMNS = (
+    "name",
+    "note",
+    "shade",
+    "amount",
+    "weight",
+    "price",
+    "day",
+    "seenAt",
+    "fragile",
+    "createdAt",
+    "parentId",
+)
 SNAKE = {"seenAt": "seen_at", "createdAt": "created_at", "parentId": "parent_id"}
 PAGE = """
 query Page($first: Int, $after: String, $last: Int, $before: String, $orderBy: [ShelfItemOrder!]) {
@@ -33,7 +45,9 @@ query Page($first: Int, $after: String, $last: Int, $before: String, $orderBy: [
 """
 Order = Sequence[tuple[str, str]]
 orders = st.lists(st.tuples(st.sampled_from(COLUMNS), st.sampled_from(["ASC", "DESC"])), max_size=3)
-relaxed = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture
@@ -108,7 +122,9 @@ async def test_pages_put_together_are_the_whole_list_in_both_directions(
     assert await backward(crm, order, size) == whole
 
 
-async def test_pages_of_one_row_follow_one_another_through_every_tie_and_null(crm: Kit, items: list[Item]) -> None:
+async def test_pages_of_one_row_follow_one_another_through_every_tie_and_null(
+    crm: Kit, items: list[Item]
+) -> None:
     order = [("note", "DESC"), ("amount", "ASC")]
     assert await forward(crm, order, 1) == in_order(items, order)
     assert await backward(crm, order, 1) == in_order(items, order)
@@ -187,7 +203,11 @@ async def test_a_cursor_of_another_order_is_refused(crm: Kit, items: list[Item])
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.text(max_size=8) | st.floats(allow_nan=False, width=32),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**65), 2**65)
+    | st.text(max_size=8)
+    | st.floats(allow_nan=False, width=32),
     lambda inner: st.lists(inner, max_size=2),
     max_leaves=3,
 )
@@ -195,7 +215,9 @@ anything = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=orders.filter(bool), values=st.lists(anything, min_size=1, max_size=4))
-async def test_a_forged_cursor_is_refused_or_read_and_never_breaks(crm: Kit, order: Order, values: list[Json]) -> None:
+async def test_a_forged_cursor_is_refused_or_read_and_never_breaks(
+    crm: Kit, order: Order, values: list[Json]
+) -> None:
     order = _first_of_each(order)
     ways = [("-" if way == "DESC" else "+") + name for name, way in order]
     signature = ",".join([*ways, ways[-1][0] + "id"])
@@ -210,7 +232,8 @@ async def test_a_forged_cursor_is_refused_or_read_and_never_breaks(crm: Kit, ord
 
 @pytest.mark.parametrize("crm_dialect", ["sqlite"])
 async def test_an_order_names_one_field_at_a_time_and_not_too_many(crm: Kit) -> None:
-    for order in ([{}], [{"name": "ASC", "amount": "ASC"}], [{"name": None}]):
+    orders: tuple[Json, ...] = ([{}], [{"name": "ASC", "amount": "ASC"}], [{"name": None}])
+    for order in orders:
         assert (await crm.ask(PAGE, orderBy=order)).codes == ["INVALID_PAGE"]
     many = [{name: "ASC"} for name in COLUMNS]
     assert (await crm.ask(PAGE, orderBy=many)).codes == ["INVALID_PAGE"]

@@ -66,7 +66,9 @@ def test_types_are_named_in_pascal_case_and_fields_and_arguments_in_camel_case(s
 
 
 def test_enum_values_are_upper_snake(schema: GraphQLSchema) -> None:
-    enums = [k for k in schema.type_map.values() if isinstance(k, GraphQLEnumType) and not k.name.startswith("__")]
+    enums = [
+        k for k in schema.type_map.values() if isinstance(k, GraphQLEnumType) and not k.name.startswith("__")
+    ]
     upper = re.compile(r"[A-Z][A-Z0-9_]*")
     assert [f"{e.name}.{v}" for e in enums for v in e.values if not upper.fullmatch(v)] == []
 
@@ -74,7 +76,9 @@ def test_enum_values_are_upper_snake(schema: GraphQLSchema) -> None:
 def test_everything_is_described(schema: GraphQLSchema) -> None:
     bare: list[str] = []
     for kind in schema.type_map.values():
-        if kind.name.startswith("__") or (isinstance(kind, GraphQLScalarType) and is_specified_scalar_type(kind)):
+        if kind.name.startswith("__") or (
+            isinstance(kind, GraphQLScalarType) and is_specified_scalar_type(kind)
+        ):
             continue
         if not (kind.description or "").strip():
             bare.append(kind.name)
@@ -137,7 +141,11 @@ def test_every_connection_takes_the_same_arguments(registry: Registry, schema: G
             kind = schema.type_map[parent]
             assert isinstance(kind, GraphQLObjectType)
             arguments = {*kind.fields[one.name].args}
-            assert {"first", "after", "last", "before", "where"} <= arguments <= {"first", "after", "last", "before", "where", "orderBy"}
+            assert (
+                {"first", "after", "last", "before", "where"}
+                <= arguments
+                <= {"first", "after", "last", "before", "where", "orderBy"}
+            )
 
 
 def test_a_deprecated_field_names_its_replacement(schema: GraphQLSchema) -> None:
@@ -156,12 +164,17 @@ def test_two_schemas_in_one_process_do_not_know_one_another() -> None:
 
 
 def test_the_schema_does_not_depend_on_the_order_of_installation() -> None:
-    other = candidate("drawer", module(crm_fields=lambda: {"User": (field("drawer", str, "A drawer.", sql=lambda t, _a: t.c.name),)}))
+    other = candidate(
+        "drawer",
+        module(crm_fields=lambda: {"User": (field("drawer", str, "A drawer.", sql=lambda t, _a: t.c.name),)}),
+    )
     assert sdl(with_plugins(SHELF, other)) == sdl(with_plugins(other, SHELF))
 
 
 def test_a_clash_names_both_owners(registry: Registry) -> None:
-    again = candidate("drawer", module(crm_fields=lambda: {"ShelfItem": (field("note", str, "Again."),)}), "crm-shelf")
+    again = candidate(
+        "drawer", module(crm_fields=lambda: {"ShelfItem": (field("note", str, "Again."),)}), "crm-shelf"
+    )
     state = next(s for s in with_plugins(SHELF, again).plugins if s.name == "drawer")
     assert "field ShelfItem.note of drawer is already declared by shelf" in state.reason
 

@@ -38,11 +38,19 @@ def firm(number: int, **cells: str) -> dict[str, str]:
 
 def contact_with(number: int, moment: str, **cells: str) -> dict[str, str]:
     """An interaction with customer `number`."""
-    row = {"客户编号": f"K{number:05}", "日期时间": moment, "方式": "电话", "销售顾问": "某顾问", "内容": "询价"}
+    row = {
+        "客户编号": f"K{number:05}",
+        "日期时间": moment,
+        "方式": "电话",
+        "销售顾问": "某顾问",
+        "内容": "询价",
+    }
     return row | cells
 
 
-def write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]], encoding: str = "gb18030") -> Path:
+def write(
+    path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]], encoding: str = "gb18030"
+) -> Path:
     """The rows as CSV."""
     with path.open("w", encoding=encoding, newline="") as file:
         writer = csv.writer(file)

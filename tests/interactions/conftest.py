@@ -46,7 +46,7 @@ class Company:
 
     async def customer(self, name: str, actor: Actor | None = None, **more: Any) -> str:
         """A new customer of the seller."""
-        given = {"name": name, "customerKind": "ORGANISATION", **more}
+        given = {"name": name, "kind": "ORGANISATION", **more}
         return await self._id("customerCreate", "customer", actor or self.seller, given)
 
     async def contact(self, customer: str, name: str) -> str:

@@ -183,7 +183,9 @@ def test_the_variables_of_tests_are_not_settings(tmp_path: Path) -> None:
 
 
 @given(st.dictionaries(st.from_regex(r"CRM_[A-Z_]{1,12}", fullmatch=True), st.text(max_size=8), max_size=4))
-def test_whatever_the_variables_are_the_answer_is_settings_or_an_error_that_names_one(environ: Mapping[str, str]) -> None:
+def test_whatever_the_variables_are_the_answer_is_settings_or_an_error_that_names_one(
+    environ: Mapping[str, str],
+) -> None:
     try:
         load(None, {**environ, "CRM_CONFIG": "/dev/null"})
     except ConfigurationError as error:

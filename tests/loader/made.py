@@ -103,7 +103,9 @@ def unmarked(**functions: Hook) -> ModuleType:
     return made
 
 
-def candidate(name: str, load: Callable[[], object] | ModuleType, *requires: str, version: str = "1.0") -> Candidate:
+def candidate(
+    name: str, load: Callable[[], object] | ModuleType, *requires: str, version: str = "1.0"
+) -> Candidate:
     """The plugin as an installed distribution would offer it."""
     loader = load if not isinstance(load, ModuleType) else lambda: load
     return Candidate(name, version, f"crm-{name.replace('_', '-')}", requires, loader)

@@ -42,10 +42,16 @@ HOOKS = tuple(name for name in dir(hookspecs) if name.startswith("crm_"))
 SCOPES = (Scope("memo.read", "Read notes"), Scope("memo.write", "Write notes"))
 
 
+def giving(answer: object) -> Callable[[], object]:
+    """A hook with this answer."""
+    return lambda: answer
+
+
 def answering(**answers: object) -> Registry:
     """The registry of the core and a plugin `memo` that answers these hooks."""
-    hooks: Mapping[str, Callable[[], object]] = {name: (lambda a=answer: a) for name, answer in answers.items()}
-    registry = load(deployed("memo"), (candidate("memo", module(**hooks)),))
+    registry = load(
+        deployed("memo"), (candidate("memo", module(**{n: giving(a) for n, a in answers.items()})),)
+    )
     assert registry.plugins[0].state == "loaded", registry.plugins[0].reason
     return registry
 
@@ -89,7 +95,9 @@ def test_crm_fields() -> None:
 
 
 def test_crm_queries() -> None:
-    registry = answering(crm_types=(NOTE,), crm_queries=(query_connection("memoNotes", "MemoNote", "Notes."),))
+    registry = answering(
+        crm_types=(NOTE,), crm_queries=(query_connection("memoNotes", "MemoNote", "Notes."),)
+    )
     found = [q for q in registry.queries if isinstance(q, Field) and q.name == "memoNotes"]
     assert [q.owner for q in found] == ["memo"]
 
@@ -191,7 +199,9 @@ def test_a_door_that_nobody_opened_is_a_misspelt_hook() -> None:
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_has_a_test_of_its_name(hook: str) -> None:
-    tests = {f.name for f in ast.parse(Path(__file__).read_text("utf-8")).body if isinstance(f, ast.FunctionDef)}
+    tests = {
+        f.name for f in ast.parse(Path(__file__).read_text("utf-8")).body if isinstance(f, ast.FunctionDef)
+    }
     assert f"test_{hook}" in tests
 
 
@@ -226,7 +236,7 @@ def test_every_hook_is_asked_once_per_module_in_the_order_of_requirements() -> N
     assert [state.name for state in registry.plugins] == ["zebra", "able", "middle"]
     assert len(asked) == len(set(asked)) == 3 * (len(HOOKS) - len(left_out))
     assert list(dict.fromkeys(plugin for plugin, _ in asked)) == ["zebra", "able", "middle"]
-    assert [name for plugin, name in asked if plugin == "able"][0] == "crm_hookspecs"
+    assert next(name for plugin, name in asked if plugin == "able") == "crm_hookspecs"
 
 
 def test_the_core_stands_before_plugins_in_what_hooks_gather() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,11 @@ def test_plugins_that_require_one_another_in_a_circle_are_quarantined_and_others
     one = candidate("one", module(), "crm-two")
     two = candidate("two", module(), "crm-one")
     registry = load(deployed("memo", "one", "two"), (one, two, sound()))
-    assert {s.name: s.state for s in registry.plugins} == {"memo": "loaded", "one": "quarantined", "two": "quarantined"}
+    assert {s.name: s.state for s in registry.plugins} == {
+        "memo": "loaded",
+        "one": "quarantined",
+        "two": "quarantined",
+    }
     assert "circle" in state_of(registry, "one").reason
 
 
@@ -130,7 +135,15 @@ def test_settings_reach_the_registry() -> None:
 
 # -- running
 
-RUN = ("import error", "misspelt hook", "type clash", "field clash", "query clash", "command clash", "raising hook")
+RUN = (
+    "import error",
+    "misspelt hook",
+    "type clash",
+    "field clash",
+    "query clash",
+    "command clash",
+    "raising hook",
+)
 
 
 @pytest.fixture(params=[*RUN, "missing requirement"])
@@ -149,13 +162,17 @@ def crm_lines() -> Mapping[str, Sequence[str]]:
 
 
 async def test_reads_work_and_only_writes_of_the_lines_that_rely_on_it_are_refused(crm: Kit) -> None:
-    assert (await crm.data("{ users { totalCount nodes { name } } teams { totalCount } }"))["users"]["totalCount"] == 1
+    assert (await crm.data("{ users { totalCount nodes { name } } teams { totalCount } }"))["users"][
+        "totalCount"
+    ] == 1
     refused = await crm.change("usageReview", input=REVIEW, line="east", select="usageReview { id }")
     assert refused["usageReview"] is None
     assert [(e["code"], e["field"]) for e in refused["userErrors"]] == [("PLUGIN_QUARANTINED", "line")]
     assert "memo" in refused["userErrors"][0]["message"]
     await crm.done("usageReview", input=REVIEW, line="west")
-    assert (await crm.data("{ usageReviews { nodes { line } } }"))["usageReviews"]["nodes"] == [{"line": "west"}]
+    assert (await crm.data("{ usageReviews { nodes { line } } }"))["usageReviews"]["nodes"] == [
+        {"line": "west"}
+    ]
 
 
 async def test_the_refusal_is_worded_in_chinese_too(crm: Kit, hostile: Candidate) -> None:
@@ -164,8 +181,6 @@ async def test_the_refusal_is_worded_in_chinese_too(crm: Kit, hostile: Candidate
 
 
 # -- failing while running
-
-OVER = "crm_fields"
 
 
 async def _fails(_rows: Sequence[Mapping[str, object]], _context: object) -> Sequence[object]:
@@ -189,8 +204,6 @@ async def _raising_check(_work: Work, _command: Command) -> list[UserError]:
 
 
 def failing() -> Candidate:
-    from datetime import datetime
-
     return candidate(
         "memo",
         module(
@@ -212,7 +225,15 @@ async def test_a_failing_batch_field_is_null_with_an_error_and_the_rest_stands(c
     answer = await crm.ask("{ users { nodes { name memoLoud memoFails memoTooFew memoWrong } } }")
     assert answer.data == {
         "users": {
-            "nodes": [{"name": "admin", "memoLoud": "ADMIN", "memoFails": None, "memoTooFew": None, "memoWrong": None}]
+            "nodes": [
+                {
+                    "name": "admin",
+                    "memoLoud": "ADMIN",
+                    "memoFails": None,
+                    "memoTooFew": None,
+                    "memoWrong": None,
+                }
+            ]
         }
     }
     assert answer.codes == ["PLUGIN_FIELD_FAILED"] * 3
@@ -223,7 +244,8 @@ async def test_a_failing_batch_field_is_null_with_an_error_and_the_rest_stands(c
 async def test_a_raising_check_lets_nothing_through(crm: Kit) -> None:
     with pytest.raises(ZeroDivisionError):
         await crm.change("usageReview", input=REVIEW, line="east", idempotencyKey="k")
-    assert (await crm.data("{ usageReviews { totalCount } auditEntries(where: {kind: {eq: \"usage.review\"}}) { totalCount } }")) == {
+    left = '{ usageReviews { totalCount } auditEntries(where: {kind: {eq: "usage.review"}}) { totalCount } }'
+    assert (await crm.data(left)) == {
         "usageReviews": {"totalCount": 0},
         "auditEntries": {"totalCount": 0},
     }
@@ -263,7 +285,13 @@ CREATE = 'op.create_table("memo_notes", sa.Column("id", sa.Integer(), primary_ke
 
 
 @pytest.mark.parametrize(
-    "second", ["raise ZeroDivisionError('boom')", "raise SystemExit(1)", "op.execute('SELECT nothing FROM nowhere')", "syntax error"]
+    "second",
+    [
+        "raise ZeroDivisionError('boom')",
+        "raise SystemExit(1)",
+        "op.execute('SELECT nothing FROM nowhere')",
+        "syntax error",
+    ],
 )
 async def test_a_failing_migration_is_recorded_and_its_plugin_quarantined(
     crm: Kit, hostile: Candidate, tmp_path: Path, second: str

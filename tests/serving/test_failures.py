@@ -162,7 +162,8 @@ async def test_a_server_that_starts_before_its_database_waits_for_it(
     url = postgres_server.create_database(name)
     settings = settings_for(url, tmp_path)
     postgres_server.drop_database(name)
-    async with serving(settings, io.StringIO()) as (client, app):
+    log = io.StringIO()
+    async with serving(settings, log) as (client, app):
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
         away = await ask(client, "any", "{ __typename }")
@@ -177,7 +178,7 @@ async def test_a_server_that_starts_before_its_database_waits_for_it(
         assert (await ask(client, token, WRITE % "here")).json()["data"]["teamCreate"]["userErrors"] == []
         postgres_server.drop_database(name)
         gone = await ask(client, token, "{ businessLines { nodes { code } } }")
-        assert (gone.status_code, codes(gone)) == (503, ["DATABASE_UNAVAILABLE"])
+        assert (gone.status_code, codes(gone)) == (503, ["DATABASE_UNAVAILABLE"]), log.getvalue()
         lost = await ask(client, token, WRITE % "gone")
         assert (lost.status_code, codes(lost)) == (503, ["DATABASE_UNAVAILABLE"])
         ready = await client.get("/readyz")

@@ -51,7 +51,7 @@ class Dealer:
 
     async def customer(self, owner: Actor | None = None, **more: Any) -> str:
         """A new customer of a consultant."""
-        given = {"name": f"客户{next(self._numbers)}", "customerKind": "PERSON", **more}
+        given = {"name": f"客户{next(self._numbers)}", "kind": "PERSON", **more}
         made = await self.crm.done(
             "customerCreate",
             owner or self.consultant,
