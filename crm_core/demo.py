@@ -85,7 +85,13 @@ class Company:
         return await self.do(await self._holder(role, line), kind, body, line=line)
 
     async def do(
-        self, actor: Actor, kind: str, body: Mapping[str, Any], *, line: str | None = None, reason: str = "demo"
+        self,
+        actor: Actor,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        line: str | None = None,
+        reason: str = "demo",
     ) -> UUID:
         """Perform a command as this actor; the id of its record, or of the approval it waits for."""
         options = Options(line=line, channel="demo", reason=reason)
@@ -111,9 +117,7 @@ class Company:
                 made.append(record.id)
         return made
 
-    async def hire(
-        self, login: str, name: str, roles: Iterable[str], line: str | None, **more: Any
-    ) -> Actor:
+    async def hire(self, login: str, name: str, roles: Iterable[str], line: str | None, **more: Any) -> Actor:
         """A new user with these roles in the line (None: in all)."""
         crm = system(tuple(self.lines), "demo")
         user = await self.do(crm, "user.create", {"login": login, "name": name, **more})
@@ -224,7 +228,9 @@ def _write_once(path: Path, text: Callable[[], str]) -> None:
 def _write(path: Path, text: str) -> None:
     """Write a file with secrets in it: for its owner alone."""
     aside = path.with_suffix(".new")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
     aside.rename(path)
 
@@ -287,7 +293,9 @@ async def _token(company: Company, administrator: Actor) -> str:
 async def _people(company: Company, line: str) -> list[Actor]:
     """Two teams of four salespeople with a leader each; the line's manager."""
     crm = system(tuple(company.lines), "demo")
-    await company.hire(f"manager.{line}", words.person(company.rng), ("line_manager",), line, title="业务线经理")
+    await company.hire(
+        f"manager.{line}", words.person(company.rng), ("line_manager",), line, title="业务线经理"
+    )
     sellers = []
     for number, title in enumerate(("一组", "二组"), 1):
         team = await company.do(crm, "team.create", {"line": line, "name": f"{title} {line}"})
@@ -309,9 +317,7 @@ async def _customers(
 ) -> None:
     bodies = [words.customer(company.rng) for _ in range(size)]
     owners = [company.rng.choice(sellers) for _ in bodies]
-    wishes = [
-        Wish(owner, line, "customer.create", body) for owner, body in zip(owners, bodies, strict=True)
-    ]
+    wishes = [Wish(owner, line, "customer.create", body) for owner, body in zip(owners, bodies, strict=True)]
     made = await company.together(wishes, since)
     for key, owner, body in zip(made, owners, bodies, strict=True):
         company.known.append(Known(key, line, owner, since, body["customer_kind"] == "ORGANISATION"))
@@ -369,7 +375,9 @@ def _approvals(company: Company, administrator: Actor) -> Callable[[], Awaitable
         for line in company.lines:
             grant = {"user_id": administrator.user_id, "role": "line_manager", "line": line}
             await company.do(crm, "role.grant", grant)
-            await company.do(await company.again(administrator.user_id), "approval_policy.set", _POLICY, line=line)
+            await company.do(
+                await company.again(administrator.user_id), "approval_policy.set", _POLICY, line=line
+            )
         one = next(one for one in company.known if one.line == company.lines[0])
         wish = {"id": one.id, "stage": "LOST"}
         await company.do(one.owner, "customer.move_stage", wish, line=one.line, reason="客户已选择其他品牌")

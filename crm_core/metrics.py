@@ -19,16 +19,16 @@ class Metrics:
     def __init__(self) -> None:
         """Start at zero."""
         self._registry = CollectorRegistry()
-        given = {"registry": self._registry}
+        here = self._registry
         self._requests = Counter(
-            "crm_requests", "GraphQL requests answered.", ("operation", "status"), **given
+            "crm_requests", "GraphQL requests answered.", ("operation", "status"), registry=here
         )
         self._seconds = Histogram(
-            "crm_request_seconds", "Time to answer, seconds.", ("operation",), buckets=BUCKETS, **given
+            "crm_request_seconds", "Time to answer, seconds.", ("operation",), buckets=BUCKETS, registry=here
         )
-        self._errors = Counter("crm_errors", "GraphQL errors by code.", ("code",), **given)
-        self._statements = Counter("crm_statements", "SQL statements sent.", **given)
-        self._quarantined = Gauge("crm_plugins_quarantined", "Plugins in quarantine.", **given)
+        self._errors = Counter("crm_errors", "GraphQL errors by code.", ("code",), registry=here)
+        self._statements = Counter("crm_statements", "SQL statements sent.", registry=here)
+        self._quarantined = Gauge("crm_plugins_quarantined", "Plugins in quarantine.", registry=here)
 
     def served(self, served: Served) -> None:
         """Note an answered request."""

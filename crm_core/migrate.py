@@ -135,8 +135,9 @@ async def revise(
 
 
 def _to_head(connection: Connection, line: MigrationLine, tables: frozenset[str]) -> str:
+    head = _head(line)
     command.upgrade(_config(connection, line, tables), "head")
-    return _head(line) or ""
+    return head
 
 
 def _behind(connection: Connection, registry: Registry) -> dict[str, str]:
@@ -145,7 +146,7 @@ def _behind(connection: Connection, registry: Registry) -> dict[str, str]:
         now = _revision(connection, line)
         try:
             head = _head(line)
-        except (Exception, SystemExit) as error:  # revisions are Python files, a plugin's as well
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # revisions are Python files, a plugin's as well
             found[line.owner] = (
                 f"at {now or 'nothing'}; its revisions cannot be read: {type(error).__name__}: {error}"
             )
@@ -188,8 +189,11 @@ def _config(connection: Connection | None, line: MigrationLine, tables: frozense
     return config
 
 
-def _head(line: MigrationLine) -> str | None:
-    return ScriptDirectory.from_config(_config(None, line, frozenset())).get_current_head()
+def _head(line: MigrationLine) -> str:
+    head = ScriptDirectory.from_config(_config(None, line, frozenset())).get_current_head()
+    if head is None:
+        raise FileNotFoundError(f"{line.owner} has no revisions in its folder {line.folder.name}")
+    return head
 
 
 def _tables(registry: Registry, owner: str) -> frozenset[str]:
@@ -259,7 +263,7 @@ async def _file_lock(path: Path) -> AsyncIterator[None]:
                 try:
                     yield
                 finally:
-                    path.unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)  # noqa: ASYNC240  # one name, at once
                 return
         await asyncio.sleep(LOCK_SECONDS)
 

@@ -100,7 +100,7 @@ class Together:
         self._fresh: list[Base] = []
         self._later: dict[str, tuple[Insert, list[Mapping[str, Any]]]] = {}
         self._documents: list[Mapping[str, Any]] = []
-        self.kept: dict[str, list[Any]] = {}
+        self.kept: dict[str, Any] = {}
         session.info[search.LATER] = self._documents
         listening.listen(session.sync_session, "transient_to_pending", self._note)
 

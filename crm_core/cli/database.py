@@ -66,7 +66,9 @@ def revision(
     context: typer.Context,
     message: Annotated[str, typer.Argument(help="What the revision does, in a few words.")],
     owner: Annotated[str, typer.Option(help="`core` or the name of a plugin.")] = "core",
-    folder: Annotated[Path | None, typer.Option(help="Where to write it; default: the owner's folder.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to write it; default: the owner's folder.")
+    ] = None,
 ) -> None:
     """Write a revision from the difference between the models and the (up-to-date) database, for you to read."""
     settings = settings_of(context)

@@ -64,7 +64,9 @@ async def performed(
     outcome, _ = await perform(services, actor, kind, body, options)
     if outcome.errors:
         messages = services.registry.messages
-        raise RefusedInWords("\n".join(worded(e, messages, terminal_language(os.environ)) for e in outcome.errors))
+        raise RefusedInWords(
+            "\n".join(worded(e, messages, terminal_language(os.environ)) for e in outcome.errors)
+        )
     return outcome
 
 

@@ -75,9 +75,7 @@ def events_page(registry: Registry) -> str:
 def hooks_page() -> str:
     """The reference of hooks, in the order of the file that declares them."""
     found = [f for name, f in vars(hookspecs).items() if name.startswith("crm_") and inspect.isfunction(f)]
-    parts = [
-        f"## `{f.__name__}`\n\n{_words(f)}\n\nAnswers `{_answer(f)}`." for f in found
-    ]
+    parts = [f"## `{f.__name__}`\n\n{_words(f)}\n\nAnswers `{_answer(f)}`." for f in found]
     intro = "Asked once, at start. A plugin answers those it needs, each a function marked `@hookimpl`."
     return _page("Hooks", intro, parts)
 

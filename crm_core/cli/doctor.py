@@ -220,7 +220,11 @@ async def _within(database: Database, registry: Registry) -> list[Finding]:
         words = "; ".join(f"{owner} is {what}" for owner, what in lacking.items())
         return [
             Finding(
-                "error", f"The database is behind: {words}.", "数据库版本落后。", "Run `crm db upgrade`.", "请运行 crm db upgrade。"
+                "error",
+                f"The database is behind: {words}.",
+                "数据库版本落后。",
+                "Run `crm db upgrade`.",
+                "请运行 crm db upgrade。",
             )
         ]
     questions: list[Callable[[Database], Awaitable[list[Finding]]]] = [_administrators, _tokens]
@@ -246,8 +250,10 @@ async def _administrators(database: Database) -> list[Finding]:
 
 
 async def _tokens(database: Database) -> list[Finding]:
-    forever = select(func.count()).select_from(ApiToken).where(
-        ApiToken.expires_at.is_(None), ApiToken.revoked_at.is_(None)
+    forever = (
+        select(func.count())
+        .select_from(ApiToken)
+        .where(ApiToken.expires_at.is_(None), ApiToken.revoked_at.is_(None))
     )
     count = await _count(database, forever)
     if not count:

@@ -33,9 +33,7 @@ def check(
     configured: Configured = False,
 ) -> None:
     """Name what a client of the earlier schema would notice; 1 if something would break him."""
-    found = changes(
-        against.read_text(encoding="utf-8"), _text(context, core=core, configured=configured)
-    )
+    found = changes(against.read_text(encoding="utf-8"), _text(context, core=core, configured=configured))
     console = Console(soft_wrap=True)
     for change in found:
         console.print(f"{change.severity} {change.kind}: {change.description}", markup=False)

@@ -27,7 +27,9 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Server processes; more than one needs PostgreSQL.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes; more than one needs PostgreSQL.")
+    ] = None,
 ) -> None:
     """Serve GraphQL at /graphql, with /livez, /readyz and /metrics."""
     given = {"host": host, "port": port, "workers": workers}
@@ -63,7 +65,9 @@ async def _refuse_if_unfit(settings: Settings) -> None:
     """Say what is wrong before any process starts; a database that is away is waited for by the server."""
     database = open_database(settings)
     if settings.workers > 1 and database.dialect == "sqlite":
-        raise ConfigurationError("Setting workers: SQLite serves one process; use PostgreSQL (SQLite 只支持单进程)")
+        raise ConfigurationError(
+            "Setting workers: SQLite serves one process; use PostgreSQL (SQLite 只支持单进程)"
+        )
     try:
         await services_of(settings, database)
     except Fault as fault:

@@ -23,7 +23,9 @@ def create(
     name: Annotated[str, typer.Option(help="What it is for.")] = "crm token create",
     lines: Annotated[str | None, typer.Option(help="Only these business lines, comma between.")] = None,
     scopes: Annotated[str | None, typer.Option(help="Only these permissions, comma between.")] = None,
-    expires: Annotated[str | None, typer.Option(help="`90d`, `2026-12-31` or RFC 3339; default: never.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="`90d`, `2026-12-31` or RFC 3339; default: never.")
+    ] = None,
 ) -> None:
     """Make a token and print it; it is kept nowhere and cannot be shown again."""
     moment = moment_of(expires, datetime.now(UTC)) if expires else None

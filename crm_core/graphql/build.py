@@ -21,7 +21,6 @@ from crm_core.graphql.inputs import ARGUMENTS, InputTypes, argument_of, class_of
 from crm_core.graphql.mutations import mutation_resolver, payload_resolvers
 from crm_core.graphql.values import SCALARS, annotation
 
-
 _TAKEN = frozenset({"Query", "Mutation", "Subscription", "String", "Int", "Float", "Boolean", "ID"}) | {
     scalar.name for scalar in SCALARS.values()
 }

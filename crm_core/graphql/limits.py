@@ -143,9 +143,7 @@ class _Shape:
 
     def beside(self, other: _Shape) -> _Shape:
         """Both in one selection set."""
-        return _Shape(
-            max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields
-        )
+        return _Shape(max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
 
 
 class _Shapes(_Fragments):
@@ -231,9 +229,7 @@ class _Costs(_Fragments):
             return _Cost(each_row=inner.once)
         return self._paid(one, parent, field, inner)
 
-    def _paid(
-        self, one: FieldNode, parent: GraphQLNamedType, field: GraphQLField, inner: _Cost
-    ) -> _Cost:
+    def _paid(self, one: FieldNode, parent: GraphQLNamedType, field: GraphQLField, inner: _Cost) -> _Cost:
         declared = _declared(field)
         own = declared.cost if declared else _undeclared_cost(one, parent, field)
         if declared is not None and declared.kind in ("connection", "query_connection"):

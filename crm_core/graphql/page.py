@@ -9,7 +9,12 @@ from typing import Final
 
 from starlette.responses import HTMLResponse
 
-ASSETS: Final = ("graphiql.min.css", "react.production.min.js", "react-dom.production.min.js", "graphiql.min.js")
+ASSETS: Final = (
+    "graphiql.min.css",
+    "react.production.min.js",
+    "react-dom.production.min.js",
+    "graphiql.min.js",
+)
 EXAMPLE: Final = "{\n  businessLines {\n    nodes { code name }\n  }\n}\n"
 
 
@@ -18,7 +23,9 @@ def installed_assets(folder: Path) -> bool:
     return all((folder / name).is_file() for name in ASSETS)
 
 
-def query_page(*, graphiql: bool, nonce: Callable[[], str] = lambda: secrets.token_urlsafe(16)) -> HTMLResponse:
+def query_page(
+    *, graphiql: bool, nonce: Callable[[], str] = lambda: secrets.token_urlsafe(16)
+) -> HTMLResponse:
     """The page, with or without GraphiQL; it loads nothing from other hosts and may not be framed."""
     once = nonce()
     body, script = (_GRAPHIQL, _GRAPHIQL_SCRIPT) if graphiql else (_PLAIN, _PLAIN_SCRIPT)

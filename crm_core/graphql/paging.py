@@ -64,7 +64,7 @@ def page_of(arguments: Mapping[str, Any], default: int, most: int) -> Page:
 
 
 def keys_of(
-    kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str]] | None, access: Access
+    kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str | None]] | None, access: Access
 ) -> list[Key]:
     """The order asked for, else the type's default; the id always comes last so that the order is total."""
     keys = _asked(kind, t, order_by, access) if order_by else _default(kind, t)
@@ -74,7 +74,7 @@ def keys_of(
     return keys
 
 
-def _asked(kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str]], access: Access) -> list[Key]:
+def _asked(kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str | None]], access: Access) -> list[Key]:
     if len(order_by) > MOST_KEYS:
         raise _bad(f"orderBy: at most {MOST_KEYS} keys; you gave {len(order_by)}.")
     keys: dict[str, Key] = {}

@@ -53,9 +53,7 @@ def media_of(request: Request) -> str:
     """The media type of the answer: the newer one when preferred, else JSON; `HttpError` 406 for neither."""
     accept = request.headers.get("accept", "*/*")
     offered = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    if GRAPHQL_JSON in offered and (
-        JSON not in offered or offered.index(GRAPHQL_JSON) < offered.index(JSON)
-    ):
+    if GRAPHQL_JSON in offered and (JSON not in offered or offered.index(GRAPHQL_JSON) < offered.index(JSON)):
         return GRAPHQL_JSON
     if any(kind in (JSON, "*/*", "application/*", "") for kind in offered):
         return JSON
@@ -63,7 +61,9 @@ def media_of(request: Request) -> str:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    too_large = HttpError(413, coded("BODY_TOO_LARGE", f"The body may have at most {most} bytes (请求体过大)."))
+    too_large = HttpError(
+        413, coded("BODY_TOO_LARGE", f"The body may have at most {most} bytes (请求体过大).")
+    )
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > most:
         raise too_large

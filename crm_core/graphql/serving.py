@@ -74,7 +74,7 @@ class Authenticate(Protocol):
 class Perform(Protocol):
     """Performs one command in one transaction."""
 
-    async def __call__(  # noqa: PLR0917  # the signature of `work.perform`
+    async def __call__(  # the signature of `work.perform`
         self,
         services: Services,
         actor: Actor,
@@ -147,7 +147,9 @@ class GraphQLServer:
     async def handle(self, request: Request) -> Response:
         """The answer to a GraphQL request, by POST or GET."""
         begun = self._timer()
-        exchange = Exchange(request, self._request_id(request), preferred_language(request.headers.get("accept-language")))
+        exchange = Exchange(
+            request, self._request_id(request), preferred_language(request.headers.get("accept-language"))
+        )
         headers: dict[str, str] = {}
         try:
             exchange.media = media_of(request)
@@ -206,7 +208,9 @@ class GraphQLServer:
         operation = _operation(document, asked.operation_name)
         exchange.operation = operation.operation.value
         if exchange.request.method == "GET" and operation.operation is not OperationType.QUERY:
-            raise HttpError(405, coded("METHOD_NOT_ALLOWED", "Send mutations by POST."), headers={"allow": "POST"})
+            raise HttpError(
+                405, coded("METHOD_NOT_ALLOWED", "Send mutations by POST."), headers={"allow": "POST"}
+            )
         self._limited(document, operation, asked.variables, exchange)
         async with _Performing(self._services, self._perform, actor) as performing:
             context = self._context(exchange, actor, performing)
@@ -273,7 +277,9 @@ class GraphQLServer:
             )
             return await result if inspect.isawaitable(result) else result
         except RecursionError:
-            return ExecutionResult(None, [coded("BAD_USER_INPUT", "A variable is nested too deeply (变量嵌套过深).")])
+            return ExecutionResult(
+                None, [coded("BAD_USER_INPUT", "A variable is nested too deeply (变量嵌套过深).")]
+            )
 
     def _concluded(self, result: ExecutionResult, exchange: Exchange) -> tuple[int, dict[str, Any]]:
         errors = result.errors or []
@@ -311,7 +317,10 @@ class GraphQLServer:
         if isinstance(cause, PoolTimeoutError):
             return "DATABASE_BUSY", "All database connections are in use; try again (数据库连接繁忙，请重试)"
         self._report(cause, "INTERNAL", error, exchange)
-        return "INTERNAL", f"Internal error; quote the request id {exchange.request_id} (内部错误，请提供请求编号)"
+        return (
+            "INTERNAL",
+            f"Internal error; quote the request id {exchange.request_id} (内部错误，请提供请求编号)",
+        )
 
     def _report(self, cause: BaseException, code: str, error: GraphQLError, exchange: Exchange) -> None:
         path = ".".join(str(part) for part in error.path or ())
@@ -384,7 +393,9 @@ def _status_of_fault(error: Exception) -> int:
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     found = get_operation_ast(document, name)
     if found is None:
-        text = f"The document has no operation {name!r}." if name else "Name the operation by `operationName`."
+        text = (
+            f"The document has no operation {name!r}." if name else "Name the operation by `operationName`."
+        )
         raise malformed(text, "BAD_USER_INPUT")
     return found
 
@@ -392,7 +403,7 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
 def _encoded(answer: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(answer)
-    except TypeError:  # numbers beyond 64 bits, keys that are no strings: whatever a plugin's JSON field holds
+    except (
+        TypeError
+    ):  # numbers beyond 64 bits, keys that are no strings: whatever a plugin's JSON field holds
         return json.dumps(answer, ensure_ascii=False, default=str).encode("utf-8", "replace")
-
-

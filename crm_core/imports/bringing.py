@@ -40,6 +40,7 @@ from crm_core.imports.rows import Judged, Sheet, key_of
 from crm_core.imports.tally import Effect
 from crm_core.interactions.commands import LogInteraction, UpdateInteraction
 from crm_core.interactions.models import Direction, Interaction
+from crm_core.interactions.queries import CUSTOMER_LINES
 from crm_core.work import Services, Together, perform_within
 
 DraftT = TypeVar("DraftT", CustomerDraft, InteractionDraft)
@@ -166,9 +167,12 @@ class Customers(Bringer[CustomerDraft]):
                 session, self.line, self.source, ImportSubject.CUSTOMERS, missing
             )
 
-    async def claim(self, session: AsyncSession, numbers: Sequence[str]) -> None:
-        """Remember the customers of rows that were brought in before an interruption."""
-        self.claimed.update((await queries.numbers_of(session, self.source, numbers)).values())
+    async def claim(self, session: AsyncSession, numbers: Sequence[str]) -> set[UUID]:
+        """The customers of rows that were brought in before an interruption; they are remembered."""
+        found = await queries.numbers_of(session, self.source, numbers)
+        for customer in found.values():
+            self._claim(customer)
+        return set(found.values())
 
     async def bring_in(self, session: AsyncSession, draft: CustomerDraft) -> Brought:
         """Create the customer, or update what differs; refuses one that exists but is not reached."""
@@ -188,7 +192,7 @@ class Customers(Bringer[CustomerDraft]):
         if outcome.approval is not None:
             return Brought(Effect.HELD, approval=outcome.approval)
         customer = outcome.ids[0]
-        self.claimed.add(customer)
+        self._claim(customer)
         person = self._contact(customer, draft, frozenset())
         if person is not None and self.together is not None:
             self._people.append(person)
@@ -200,7 +204,7 @@ class Customers(Bringer[CustomerDraft]):
         self, session: AsyncSession, draft: CustomerDraft, wanted: CreateCustomer, existing: Existing
     ) -> Brought:
         customer = existing.customer.id
-        self.claimed.add(customer)
+        self._claim(customer)
         approval, changed = None, False
         for command in self._changes(draft, wanted, existing):
             outcome = await self._changing(session, draft, command)
@@ -221,6 +225,11 @@ class Customers(Bringer[CustomerDraft]):
             if any(error.code == errors.NOT_FOUND.code and error.field == "id" for error in refused.errors):
                 raise Refused(NOT_REACHED("externalIds", external_id=draft.external_id)) from None
             raise
+
+    def _claim(self, customer: UUID) -> None:
+        """A customer one row of the file means is not meant by another that merely looks alike."""
+        if self.update_by is not UpdateBy.EXTERNAL_ID:
+            self.claimed.add(customer)
 
     # -- which customer a row means
 
@@ -379,6 +388,9 @@ class Interactions(Bringer[InteractionDraft]):
         """Interactions already recorded."""
         keys = [key_of(draft) for draft in drafts]
         self._recorded = await queries.recorded(session, self.line, self.source, keys) if keys else {}
+        if self.together is not None:  # the system acts: it reaches every customer of the line
+            customers = {self._known[draft.external_id].customer_id for draft in drafts}
+            self.together.kept[CUSTOMER_LINES] = await queries.line_rows_of(session, self.line, customers)
         if not self.actor.is_system:
             missing = [key for key in keys if key not in self._recorded]
             subject = ImportSubject.INTERACTIONS

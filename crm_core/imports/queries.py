@@ -175,6 +175,14 @@ async def known(session: AsyncSession, line: str, source: str, numbers: Collecti
     return {o.external_id: Known(o.customer_id, o.first_visit_on) for o in await session.execute(statement)}
 
 
+async def line_rows_of(
+    session: AsyncSession, line: str, customers: Collection[UUID]
+) -> dict[UUID, CustomerLine]:
+    """Rows of the line by customer."""
+    statement = select(CustomerLine).where(CustomerLine.line == line, CustomerLine.customer_id.in_(customers))
+    return {row.customer_id: row for row in await session.scalars(statement)}
+
+
 async def refused(session: AsyncSession, line: str, source: str, numbers: Collection[str]) -> set[str]:
     """Numbers of customers whose own row was refused by some import of this source into the line."""
     statement = select(ImportFinding.external_id).where(

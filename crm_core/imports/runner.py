@@ -349,8 +349,7 @@ class _Importer:
             problems = {one.row: one.problems for one in await session.execute(refused)}
             if isinstance(bringer, Customers):
                 drafts = [o for _, o in batch if isinstance(o, CustomerDraft) and o.row not in problems]
-                await bringer.claim(session, [str(draft.external_id) for draft in drafts])
-                brought.update(bringer.claimed)
+                brought |= await bringer.claim(session, [str(draft.external_id) for draft in drafts])
         for row, _ in batch:
             if row.number in problems:
                 rejects.write(row, problems[row.number])

@@ -229,8 +229,8 @@ async def _performer(work: Work, command: LogInteraction) -> object:
 
 
 async def _refuse_known(work: Work, command: LogInteraction) -> None:
-    if command.source is None or command.external_id is None:
-        return
+    if command.source is None or command.external_id is None or work.together is not None:
+        return  # an import has looked them all up; the unique key stands behind it
     if await imported(work, command.source, [command.external_id]):
         raise Refused(ALREADY_RECORDED("externalId", source=command.source, external_id=command.external_id))
 

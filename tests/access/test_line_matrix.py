@@ -29,6 +29,7 @@ from crm_core.customers.models import (
     DuplicateFlag,
 )
 from crm_core.graphql.fields import Field, ObjectType
+from crm_core.imports.models import ImportFinding, ImportRun
 from crm_core.interactions.models import (
     Cadence,
     CallbackPlan,
@@ -212,6 +213,8 @@ class Maker:
         await self.add(DuplicateFlag, customer_id=first.id, other_id=second.id, line=line, foreign_line=line)
         await self.add(DuplicateFlag, customer_id=first.id, other_id=second.id, line=line, foreign_line=other)
         await self.add(UsageReview, line=line)
+        run = await self.add(ImportRun, line=line)
+        await self.add(ImportFinding, run_id=run.id, line=line)
         await self.add(AuditEntry, line=line, command={}, changes=[])
         await self.add(OutboxEvent, line=line, subject_id=first.id, data={}, changed_fields=[])
         policy = await self.add(ApprovalPolicy, line=line, stages=[], condition={})
@@ -327,6 +330,8 @@ ORACLE: Mapping[str, Callable[[Company, Viewer, Any], bool]] = {
     "CustomerTransaction": lambda c, v, r: customer_in(c, v, r.customer_id, r.line),
     "DuplicateFlag": lambda _c, v, r: v.everything or r.line in v.reach or r.foreign_line in v.reach,
     "Contact": lambda c, v, r: customer_in(c, v, r.customer_id, r.line),
+    "ImportFinding": lambda _c, v, r: whole(v, r.line),
+    "ImportRun": lambda _c, v, r: whole(v, r.line),
     "Interaction": sees_talk,
     "InteractionReport": lambda _c, v, r: is_mine(v, r.user_id) and r.line in v.reach,
     "Task": sees_task,
@@ -394,7 +399,7 @@ class Look:
     def expect(self, kind: ObjectType) -> None:
         rows = self.company.rows[kind.name]
         seen = {r.id for r in rows if ORACLE[kind.name](self.company, self.viewer, r)}
-        self.may[kind.prefix or kind.name] = {ids.show(kind.prefix or "x", one) for one in seen}
+        self.may[kind.prefix or kind.name] = {ids.show(kind.prefix or "row", one) for one in seen}
         for row in rows:
             cell = self.found.cells.setdefault(
                 (kind.name, self.viewer.name, is_own(self.company, self.viewer, kind.name, row)), [0, 0]

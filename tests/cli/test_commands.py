@@ -49,9 +49,13 @@ def test_upgrading_twice_changes_nothing_and_the_check_is_content(
     assert "without drift" in said(capsys)[0]
 
 
-def test_a_database_that_is_behind_is_named_with_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_database_that_is_behind_is_named_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "crm.toml"
-    file.write_text(f'database_url = "sqlite:///{tmp_path}/x.db"\nkeys = "{KEYS}"\nindex_key = "{INDEX_KEY}"\n[lines.east]\n')
+    file.write_text(
+        f'database_url = "sqlite:///{tmp_path}/x.db"\nkeys = "{KEYS}"\nindex_key = "{INDEX_KEY}"\n[lines.east]\n'
+    )
     assert run(["--config", str(file), "db", "check"]) == 1
     assert "crm db upgrade" in said(capsys)[0]
     assert run(["--config", str(file), "serve"]) == 2
@@ -59,11 +63,26 @@ def test_a_database_that_is_behind_is_named_with_the_remedy(tmp_path: Path, caps
 
 
 def test_a_token_is_printed_once_and_can_be_revoked(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = ["token", "create", "--user", "alice", "--lines", "east", "--scopes", "user.read", "--expires", "90d"]
+    made = [
+        "token",
+        "create",
+        "--user",
+        "alice",
+        "--lines",
+        "east",
+        "--scopes",
+        "user.read",
+        "--expires",
+        "90d",
+    ]
     assert run(["--config", str(config), *made]) == 0
     found = TOKEN.search(said(capsys)[0])
     assert found
-    rows = sqlite3.connect(config.parent / "crm.db").execute("SELECT secret_hash, lines FROM api_tokens").fetchall()
+    rows = (
+        sqlite3.connect(config.parent / "crm.db")
+        .execute("SELECT secret_hash, lines FROM api_tokens")
+        .fetchall()
+    )
     assert all(found[1].rsplit("_", 1)[1] not in str(row) for row in rows)
     assert run(["--config", str(config), "token", "revoke", f"tok_{found[2]}"]) == 0
     assert f"Revoked tok_{found[2]}" in said(capsys)[0]
@@ -99,7 +118,9 @@ def test_a_role_can_be_given_in_one_line(config: Path, capsys: pytest.CaptureFix
     assert "bob is sales in west" in said(capsys)[0]
 
 
-def test_unknown_settings_and_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_settings_and_missing_files_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "crm.toml"
     file.write_text("prot = 1\n")
     assert run(["--config", str(file), "plugins", "list"]) == 2
@@ -108,9 +129,13 @@ def test_unknown_settings_and_missing_files_are_named(tmp_path: Path, capsys: py
     assert "none.toml" in said(capsys)[1]
 
 
-def test_a_database_out_of_reach_has_its_own_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_database_out_of_reach_has_its_own_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "crm.toml"
-    file.write_text(f'database_url = "postgresql://x@127.0.0.1:1/x"\nkeys = "{KEYS}"\nindex_key = "{INDEX_KEY}"\n[lines.east]\n')
+    file.write_text(
+        f'database_url = "postgresql://x@127.0.0.1:1/x"\nkeys = "{KEYS}"\nindex_key = "{INDEX_KEY}"\n[lines.east]\n'
+    )
     assert run(["--config", str(file), "users", "create", "bo"]) == 3
     assert "does not answer" in said(capsys)[1]
 
@@ -149,12 +174,16 @@ def found(settings: Settings, today: date = date(2025, 11, 3)) -> set[str]:
     return {f"{finding.severity}: {finding.what}" for finding in examined(lambda: settings, today)}
 
 
-def test_the_doctor_finds_nothing_wrong_with_a_sound_deployment(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_finds_nothing_wrong_with_a_sound_deployment(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["--config", str(config), "doctor"]) == 0
     assert "Nothing stands in the way" in said(capsys)[0]
 
 
-def test_the_doctor_makes_the_keys_that_are_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_makes_the_keys_that_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "crm.toml"
     file.write_text(f'database_url = "sqlite:///{tmp_path}/x.db"\n')
     assert run(["--config", str(file), "doctor"]) == 1
@@ -188,7 +217,9 @@ def test_the_doctor_says_which_setting_is_wrong() -> None:
 
 def test_the_doctor_misses_an_administrator(tmp_path: Path) -> None:
     file = tmp_path / "crm.toml"
-    file.write_text(f'database_url = "sqlite:///{tmp_path}/x.db"\nkeys = "{KEYS}"\nindex_key = "{INDEX_KEY}"\n[lines.east]\nplugins = ["missing"]\n')
+    file.write_text(
+        f'database_url = "sqlite:///{tmp_path}/x.db"\nkeys = "{KEYS}"\nindex_key = "{INDEX_KEY}"\n[lines.east]\nplugins = ["missing"]\n'
+    )
     assert run(["--config", str(file), "db", "upgrade"]) == 0
     several = found(load(file, {}))
     assert "error: Nobody is administrator." in several

@@ -32,7 +32,9 @@ async def test_the_demo_company_is_made_once_and_waits_for_a_signature(tmp_path:
             for table in ("customers", "customer_lines", "interactions", "tasks", "contacts")
         }
         waiting = database.execute("SELECT kind, state FROM approvals").fetchall()
-        audited = database.execute("SELECT count(*) FROM audit_entries WHERE kind = 'customer.create'").fetchone()[0]
+        audited = database.execute(
+            "SELECT count(*) FROM audit_entries WHERE kind = 'customer.create'"
+        ).fetchone()[0]
     assert counts["customers"] == counts["customer_lines"] == audited == 40
     assert min(counts.values()) > 0
     assert waiting == [("customer.move_stage", "PENDING")]

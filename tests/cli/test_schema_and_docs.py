@@ -10,9 +10,9 @@ from graphql import build_schema
 from crm_core.cli import run
 from crm_core.cli.docs import commands_page, events_page, hooks_page, scopes_page, settings_page
 from crm_core.errors import ConfigurationError
+from crm_core.loader import Candidate
 from crm_core.registry import Registry
 from crm_core.schema import changes, core_registry, full_registry, sdl
-from crm_core.loader import Candidate
 
 OLD = "type Query { a: Int  b(x: Int): String }  enum E { ONE TWO }"
 
@@ -35,7 +35,10 @@ def test_additions_are_no_change_to_a_client() -> None:
 
 def test_what_breaks_and_what_endangers_a_client_is_named() -> None:
     found = changes(OLD, "type Query { b(x: Int): String }  enum E { ONE TWO THREE }")
-    assert [(c.severity, c.kind) for c in found] == [("breaking", "FIELD_REMOVED"), ("dangerous", "VALUE_ADDED_TO_ENUM")]
+    assert [(c.severity, c.kind) for c in found] == [
+        ("breaking", "FIELD_REMOVED"),
+        ("dangerous", "VALUE_ADDED_TO_ENUM"),
+    ]
 
 
 def test_a_text_that_is_no_schema_is_refused() -> None:
@@ -57,7 +60,10 @@ def test_export_and_check_agree(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file = tmp_path / "core.graphql"
     file.write_text(text, encoding="utf-8")
     assert run(["schema", "check", "--core", "--against", str(file)]) == 0
-    file.write_text(text.replace("  businessLines(", "  businessLinesOnce(x: Int): Int\n  businessLines("), encoding="utf-8")
+    file.write_text(
+        text.replace("  businessLines(", "  businessLinesOnce(x: Int): Int\n  businessLines("),
+        encoding="utf-8",
+    )
     capsys.readouterr()
     assert run(["schema", "check", "--core", "--against", str(file)]) == 1
     assert "businessLinesOnce" in capsys.readouterr().out
@@ -73,7 +79,11 @@ def test_every_command_event_scope_and_hook_is_in_the_reference(registry: Regist
 
 def test_every_setting_is_in_the_reference_with_its_variable(registry: Registry) -> None:
     page = settings_page(registry)
-    for row in ("| `database_url` | `CRM_DATABASE_URL` | `sqlite:///crm.db` |", "`CRM_LIMITS__DEPTH` | `12`", "## `[lines.CODE]`"):
+    for row in (
+        "| `database_url` | `CRM_DATABASE_URL` | `sqlite:///crm.db` |",
+        "`CRM_LIMITS__DEPTH` | `12`",
+        "## `[lines.CODE]`",
+    ):
         assert row in page
     assert all(f"## `[{name}]`" in page for name in registry.setting_models)
 

@@ -96,7 +96,11 @@ def part_holds(item: Item, key: str, value: Any, items: Mapping[Any, Item]) -> b
     if key == "not":
         return not holds(item, value, items)
     if key in ("parent", "parts"):
-        related = {one.id for one in items.values() if one.parent_id == item.id} if key == "parts" else {item.parent_id}
+        related = (
+            {one.id for one in items.values() if one.parent_id == item.id}
+            if key == "parts"
+            else {item.parent_id}
+        )
         return any(holds(one, value, items) for one in items.values() if one.id in related)
     return len(item.name) >= int(value) if key == "longName" else _all_hold(COLUMN[key](item), value)
 

@@ -15,7 +15,7 @@ from crm_core.actors import Reach
 from crm_core.commands import Command
 from crm_core.db.base import Base, LineCode, Personal, Record
 from crm_core.graphql.access import whole_lines
-from crm_core.graphql.fields import ObjectType, field
+from crm_core.graphql.fields import Id, ObjectType, field
 from crm_core.loader import Candidate
 from crm_core.outbox.events import Event
 from crm_core.registry import RoleTemplate, Scope
@@ -81,7 +81,10 @@ NOTE = ObjectType(
     description="A note.",
     rule=whole_lines,
     scope="memo.read",
-    fields=(field("text", str, "What it says.", nullable=False, filter=True),),
+    fields=(
+        field("id", Id("mem"), "Id.", nullable=False),
+        field("text", str, "What it says.", nullable=False, filter=True),
+    ),
 )
 SCOPES = (Scope("memo.read", "Read notes"), Scope("memo.write", "Write notes"))
 ROLE = RoleTemplate("memo_writer", "Writer of notes", {"memo.write": Reach.LINE})

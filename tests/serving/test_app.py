@@ -54,7 +54,8 @@ async def test_a_browser_gets_a_page_that_loads_nothing_from_elsewhere(web: Web)
 
 @pytest.mark.parametrize("installed", [True, False])
 async def test_the_page_is_graphiql_where_its_files_are_and_a_plain_one_where_not(
-    tmp_path: Path, installed: bool
+    tmp_path: Path,
+    installed: bool,  # noqa: FBT001  # given by pytest
 ) -> None:
     for name in ASSETS if installed else ():
         (tmp_path / name).write_text(f"/* {name} */")
@@ -91,7 +92,9 @@ async def test_files_beside_the_assets_are_not_served(tmp_path: Path) -> None:
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize(("keys", "index_key"), [("", ""), (KEYS, ""), ("nonsense", INDEX_KEY), (KEYS, "c2hvcnQ=")])
+@pytest.mark.parametrize(
+    ("keys", "index_key"), [("", ""), (KEYS, ""), ("nonsense", INDEX_KEY), (KEYS, "c2hvcnQ=")]
+)
 def test_wrong_or_missing_keys_are_named(keys: str, index_key: str) -> None:
     settings = Settings(keys=keys, index_key=index_key)  # type: ignore[arg-type]  # pydantic makes the secrets
     with pytest.raises(ConfigurationError, match="keys"):

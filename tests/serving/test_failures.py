@@ -153,8 +153,6 @@ async def test_a_database_that_is_behind_is_not_served(tmp_path: Path) -> None:
             pass
 
 
-
-
 async def test_a_server_that_starts_before_its_database_waits_for_it(
     tmp_path: Path, postgres_server: Server
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -81,7 +82,10 @@ async def post(web: Web, content: bytes, **headers: str) -> httpx.Response:
         (b'{"query": "{ __typename }", "variables": {"a": "\\u0000"}}', "BAD_REQUEST"),
         (b'{"query": "query A { __typename } query B { __typename }"}', "BAD_USER_INPUT"),
         (b'{"query": "query A { __typename }", "operationName": "C"}', "BAD_USER_INPUT"),
-        (b'{"query": "{ __typename }", "variables": ' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}", "BAD_REQUEST"),
+        (
+            b'{"query": "{ __typename }", "variables": ' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}",
+            "BAD_REQUEST",
+        ),
     ],
 )
 async def test_a_malformed_body_is_a_bad_request(web: Web, content: bytes, code: str) -> None:
@@ -100,7 +104,7 @@ async def test_a_body_of_two_megabytes_is_too_large(web: Web) -> None:
 
 
 async def test_a_large_body_of_unknown_length_is_cut_off(web: Web) -> None:
-    async def chunks():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(30):
             yield b" " * 100_000
 
@@ -109,7 +113,9 @@ async def test_a_large_body_of_unknown_length_is_cut_off(web: Web) -> None:
     assert (answer.status_code, codes(answer)) == (413, ["BODY_TOO_LARGE"])
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/graphql", "application/json; charset=gb18030", ""])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/graphql", "application/json; charset=gb18030", ""]
+)
 async def test_other_content_types_are_not_read(web: Web, kind: str) -> None:
     answer = await post(web, b'{"query": "{ __typename }"}', content_type=kind)
     assert (answer.status_code, codes(answer)) == (415, ["UNSUPPORTED_MEDIA_TYPE"])
@@ -171,7 +177,9 @@ async def test_variables_nested_too_deeply_are_the_callers_fault(web: Web) -> No
     deep: dict[str, object] = {"code": {"eq": "x"}}
     for _ in range(240):
         deep = {"not": deep}
-    answer = await web.ask("query($w: BusinessLineWhere) { businessLines(where: $w) { nodes { id } } }", w=deep)
+    answer = await web.ask(
+        "query($w: BusinessLineWhere) { businessLines(where: $w) { nodes { id } } }", w=deep
+    )
     assert answer.status_code == 200
     assert codes(answer)[0] != "INTERNAL"
 
@@ -180,8 +188,13 @@ async def test_variables_nested_too_deeply_are_the_callers_fault(web: Web) -> No
 
 
 async def test_queries_may_come_by_get(web: Web) -> None:
-    parameters = {"query": "query($n: Int) { businessLines(first: $n) { nodes { code } } }", "variables": '{"n": 1}'}
-    answer = await web.client.get("/graphql", params=parameters, headers={"authorization": f"Bearer {web.token}"})
+    parameters = {
+        "query": "query($n: Int) { businessLines(first: $n) { nodes { code } } }",
+        "variables": '{"n": 1}',
+    }
+    answer = await web.client.get(
+        "/graphql", params=parameters, headers={"authorization": f"Bearer {web.token}"}
+    )
     assert answer.json()["data"] == {"businessLines": {"nodes": [{"code": "east"}]}}
 
 
@@ -197,7 +210,11 @@ async def test_mutations_may_not_come_by_get(web: Web) -> None:
 
 async def test_get_without_a_query_or_with_bad_variables_is_a_bad_request(web: Web) -> None:
     bearer = {"authorization": f"Bearer {web.token}"}
-    for parameters in ({}, {"query": LINES, "variables": "{nonsense"}, {"query": LINES, "variables": '"\\u0000"'}):
+    for parameters in (
+        {},
+        {"query": LINES, "variables": "{nonsense"},
+        {"query": LINES, "variables": '"\\u0000"'},
+    ):
         assert (await web.client.get("/graphql", params=parameters, headers=bearer)).status_code == 400
 
 
@@ -213,7 +230,10 @@ async def test_the_line_header_narrows_what_is_read(web: Web) -> None:
     await done(web.services, "team.create", name="二组", line="west")
     asked = "{ teams { nodes { line } } businessLines { nodes { code } } }"
     answer = await web.ask(asked, headers={"x-crm-line": "west"})
-    assert answer.json()["data"] == {"teams": {"nodes": [{"line": "west"}]}, "businessLines": {"nodes": [{"code": "west"}]}}
+    assert answer.json()["data"] == {
+        "teams": {"nodes": [{"line": "west"}]},
+        "businessLines": {"nodes": [{"code": "west"}]},
+    }
 
 
 async def test_an_unknown_line_in_the_header_is_refused_in_the_callers_language(web: Web) -> None:
@@ -225,7 +245,9 @@ async def test_an_unknown_line_in_the_header_is_refused_in_the_callers_language(
 async def test_refusals_come_in_the_language_of_the_client(web: Web) -> None:
     query = 'mutation { userCreate(input: { login: "bo", name: "" }) { userErrors { code message } } }'
     english = (await web.ask(query)).json()["data"]["userCreate"]["userErrors"][0]
-    chinese = (await web.ask(query, headers={"accept-language": "zh"})).json()["data"]["userCreate"]["userErrors"][0]
+    chinese = (await web.ask(query, headers={"accept-language": "zh"})).json()["data"]["userCreate"][
+        "userErrors"
+    ][0]
     assert english["code"] == chinese["code"]
     assert english["message"] != chinese["message"]
 

@@ -106,8 +106,15 @@ def test_introspection_is_cheap_and_not_deep(schema: GraphQLSchema) -> None:
 
 
 def test_fragments_that_double_one_another_are_measured_at_once(schema: GraphQLSchema) -> None:
-    parts = [f"fragment F{i} on Query {{ a{i}: again {{ ...F{i + 1} }} b{i}: again {{ ...F{i + 1} }} }}" for i in range(100)]
-    text = "{ ...F0 } " + " ".join(parts) + " fragment F100 on Query { customers(first: 100) { nodes { risk } } }"
+    parts = [
+        f"fragment F{i} on Query {{ a{i}: again {{ ...F{i + 1} }} b{i}: again {{ ...F{i + 1} }} }}"
+        for i in range(100)
+    ]
+    text = (
+        "{ ...F0 } "
+        + " ".join(parts)
+        + " fragment F100 on Query { customers(first: 100) { nodes { risk } } }"
+    )
     begun = time.process_time()
     found = measured(schema, text)
     assert time.process_time() - begun < 1
