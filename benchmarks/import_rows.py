@@ -44,7 +44,7 @@ def made_up(count: int) -> Iterator[list[str]]:
     for number in range(1, count + 1):
         person = chance.choice(FAMILY) + "".join(chance.choices(GIVEN, k=2))
         firm = number % 4 == 0
-        visit = TODAY - timedelta(days=chance.randrange(900))
+        visit = TODAY - timedelta(days=1 + chance.randrange(900))
         yield [
             f"K{number:07}",
             f"样例{number}号贸易有限公司" if firm else person,

@@ -228,7 +228,7 @@ def _code(kind: str) -> str:
 def invalid(message: Message, **params: Json) -> PydanticCustomError:
     """What a field validator raises to refuse a value with this message."""
     context = {**params, "_rule": message.rule}
-    return PydanticCustomError(message.code, "refused", context)  # type: ignore[arg-type]  # a code, not a literal
+    return PydanticCustomError(message.code, "refused", context)
 
 
 def not_storable(value: object, path: str) -> list[UserError]:

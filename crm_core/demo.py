@@ -303,7 +303,7 @@ async def _people(company: Company, line: str) -> list[Actor]:
             leads = place == 0
             seller = await company.hire(
                 f"seller{number}{place}.{line}", words.person(company.rng),
-                ("team_leader",) if leads else ("sales", "salesperson"), line,
+                ("team_leader",) if leads else ("sales",), line,
                 title="销售组长" if leads else "销售顾问", department="销售部",
             )  # fmt: skip
             member = {"id": team, "user_id": seller.user_id, "leads": leads}

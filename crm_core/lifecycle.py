@@ -24,7 +24,7 @@ class Move:
     description: str
 
 
-class IllegalMove(Exception):  # noqa: N818 - a refusal of the business, not a fault of the program
+class IllegalMove(Exception):
     """The record's state does not allow this move."""
 
     def __init__(self, lifecycle: str, state: str, move: str, allowed: tuple[str, ...]) -> None:

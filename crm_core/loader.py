@@ -122,7 +122,9 @@ class _Loader:
             graph[name] = {by_distribution[w] for w in wanted if w in by_distribution} & set(enabled)
         while True:
             try:
-                return list(TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).static_order())
+                return list(
+                    TopologicalSorter({k: sorted(v) for k, v in sorted(graph.items())}).static_order()
+                )
             except CycleError as error:
                 circle = list(dict.fromkeys(error.args[1]))
                 for name in circle:
@@ -208,7 +210,9 @@ class _Loader:
             names = [name for name in dir(extra) if self.manager.parse_hookspec_opts(extra, name) is not None]
             for name in names:
                 if hasattr(hookspecs, name) or name in self.doors:
-                    raise SchemaClash(f"hook {name} of {owner} is already declared by {self.doors.get(name, 'core')}")
+                    raise SchemaClash(
+                        f"hook {name} of {owner} is already declared by {self.doors.get(name, 'core')}"
+                    )
             self.manager.add_hookspecs(extra)
             self.doors |= dict.fromkeys(names, owner)
 
@@ -381,13 +385,16 @@ def _checks(loaded: Sequence[Answers]) -> dict[str, tuple[Any, ...]]:
 
 
 def _roles(loaded: Sequence[Answers]) -> dict[str, Any]:
-    """Roles of one name given by several rooms are one role with all their scopes."""
+    """Roles of one name given by several rooms are one role with all their scopes, each at its widest reach."""
     found: dict[str, Any] = {}
     for answers in loaded:
         for role in answers.list("crm_roles"):
             known = found.get(role.name)
             title = known.title or role.title if known else role.title
-            scopes = {**known.scopes, **role.scopes} if known else role.scopes
+            before = known.scopes if known else {}
+            scopes = before | {
+                scope: max(reach, before.get(scope, reach)) for scope, reach in role.scopes.items()
+            }
             found[role.name] = replace(role, title=title, scopes=scopes)
     return found
 

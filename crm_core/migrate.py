@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,9 +109,7 @@ async def drift(settings: Settings, registry: Registry) -> dict[str, list[str]]:
         found = {}
         for line in registry.migrations:
             tables = _tables(registry, line.owner)
-            differences = await _in_migration(
-                engine, lambda c, line=line, tables=tables: _drift(c, line, tables)
-            )  # type: ignore[misc]
+            differences = await _in_migration(engine, partial(_drift, line=line, tables=tables))
             if differences:
                 found[line.owner] = differences
         return found

@@ -80,9 +80,13 @@ class Services:
         """The actor's view of the data, now."""
         registry, lines, own = self.registry, self.settings.lines, set(actor.lines)
         hidden = frozenset(
-            p.name for p in registry.plugins if not actor.is_system and own.isdisjoint(registry.lines_of(p.name))
+            p.name
+            for p in registry.plugins
+            if not actor.is_system and own.isdisjoint(registry.lines_of(p.name))
         )
-        zone = ZoneInfo(next((lines[line].time_zone for line in actor.lines if line in lines), "Asia/Shanghai"))
+        zone = ZoneInfo(
+            next((lines[line].time_zone for line in actor.lines if line in lines), "Asia/Shanghai")
+        )
         return Access(actor, self.database.dialect, self.clock(), zone, registry.timeline, hidden)
 
 
@@ -328,7 +332,9 @@ def _odd_options(options: Options) -> list[UserError]:
     """What accompanies a command must be storable too; its reason has at most 2,000 characters."""
     found = not_storable({"reason": options.reason, "idempotencyKey": options.idempotency_key}, "")
     if options.reason is not None and len(options.reason) > MOST_REASON:
-        found.append(errors.INVALID("reason", problem=f"at most {MOST_REASON} characters (最多 {MOST_REASON} 个字符)"))
+        found.append(
+            errors.INVALID("reason", problem=f"at most {MOST_REASON} characters (最多 {MOST_REASON} 个字符)")
+        )
     return found
 
 

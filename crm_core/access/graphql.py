@@ -17,7 +17,13 @@ from crm_core.access.models import (
     UsageReview,
     User,
 )
-from crm_core.access.queries import colleagues, grants_of_own_lines, lines_joined, of_own_lines, own_or_administered
+from crm_core.access.queries import (
+    colleagues,
+    grants_of_own_lines,
+    lines_joined,
+    of_own_lines,
+    own_or_administered,
+)
 from crm_core.actors import Reach
 from crm_core.graphql import Id, ObjectType, field, listing, query_connection, query_one, relation
 from crm_core.graphql.access import whole_lines

@@ -14,7 +14,7 @@ from crm_core.graphql.fields import Field, ObjectType
 from crm_core.outbox.events import Event
 from crm_core.registry import Gate, RoleTemplate, Scope
 
-ASKING = ("sales", "salesperson", "steward")
+ASKING = ("sales", "steward")
 SIGNING = ("team_leader", "sales_manager", "regional_director", "marketing_gm")
 """Roles of other rooms; their titles are given there."""
 

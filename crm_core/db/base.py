@@ -78,9 +78,9 @@ class Aggregate(Record):
             self.version = 1
 
     @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805  # SQLAlchemy calls it with the class
         """The version is written with `WHERE version = old`: a lost update is an error, never silent."""
-        return {"version_id_col": cls.__table__.c.version, "version_id_generator": lambda v: (v or 0) + 1}  # type: ignore[attr-defined]
+        return {"version_id_col": cls.__table__.c.version, "version_id_generator": lambda v: (v or 0) + 1}
 
 
 LineCode = String(40)

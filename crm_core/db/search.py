@@ -89,8 +89,8 @@ def matching(kind: str, query: str, dialect: str) -> Select[tuple[UUID]] | None:
     return select(document.c.subject_id).where(document.c.kind == kind, found)
 
 
-def _on_postgresql(document: object, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
-    tokens = document.c.tokens  # type: ignore[attr-defined]
+def _on_postgresql(document: Any, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
+    tokens = document.c.tokens
     array = postgresql.ARRAY(Text())
     return or_(
         false(),
@@ -101,7 +101,10 @@ def _on_postgresql(document: object, groups: Sequence[Sequence[str]]) -> ColumnE
     )
 
 
-def _on_sqlite(document: object, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
+def _on_sqlite(document: Any, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
     expression = " OR ".join("(" + " AND ".join(f'"{token}"' for token in group) + ")" for group in groups)
     matched = text("SELECT rowid FROM search_documents_fts WHERE search_documents_fts MATCH :match")
-    return document.c.id.in_(matched.bindparams(bindparam("match", expression, unique=True)))  # type: ignore[attr-defined]
+    found: ColumnElement[bool] = document.c.id.in_(
+        matched.bindparams(bindparam("match", expression, unique=True))
+    )
+    return found

@@ -166,10 +166,12 @@ def _sqlite(url: URL, settings: Settings, busy_seconds: float, *, inline: bool) 
         raise ConfigurationError("database_url: SQLite needs a file, e.g. sqlite:///crm.db (需要文件路径)")
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     url = url.set(drivername="sqlite+aiosqlite")
-    reads = create_async_engine(url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT")
+    reads = create_async_engine(
+        url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
     file = str(url.database)
     creator: dict[str, Any] = {"async_creator": lambda: InlineConnection(file)} if inline else {}
-    writes = create_async_engine(url, pool_size=1, max_overflow=0, **creator)
+    writes = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True, **creator)
     event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(writes.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(
@@ -207,7 +209,12 @@ def _postgresql(url: URL, settings: Settings) -> Database:
         arguments["prepared_statement_name_func"] = lambda: f"__crm_{uuid4().hex}__"
         arguments.pop("server_settings")
     writes = create_async_engine(
-        url, pool_size=settings.database_connections, max_overflow=0, connect_args=arguments, pool_timeout=10
+        url,
+        pool_size=settings.database_connections,
+        max_overflow=0,
+        connect_args=arguments,
+        pool_timeout=10,
+        hide_parameters=True,  # parameters are personal data; they must not stand in logged tracebacks
     )
     return Database(
         "postgresql",

@@ -117,4 +117,5 @@ def whole_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     if access.everything(scope):
         return true()
     lines = [line for line, reach in access.actor.reach(scope).items() if reach >= Reach.LINE]
-    return t.c.line.in_(sorted(lines))
+    reached: ColumnElement[bool] = t.c.line.in_(sorted(lines))
+    return reached

@@ -8,13 +8,14 @@ from enum import Enum, StrEnum
 from typing import Any
 
 import strawberry
-from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
+from graphql import GraphQLObjectType, GraphQLSchema
 from pydantic.alias_generators import to_camel, to_pascal
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
 from crm_core.commands import Command, CommandSpec
 from crm_core.graphql import interpreter
+from crm_core.graphql.context import Info
 from crm_core.graphql.fields import Field, Filter, ObjectType
 from crm_core.graphql.filters import DEEPEST, OPERATORS, operators
 from crm_core.graphql.inputs import ARGUMENTS, InputTypes, argument_of, class_of, field_of
@@ -154,7 +155,7 @@ class _Builder:
             base = annotation(type_)
             fields = []
             for name in operators(type_):
-                value = bool if name == "isNull" else list[base] if name == "in" else base
+                value: Any = bool if name == "isNull" else list[base] if name == "in" else base  # type: ignore[valid-type]
                 fields.append(_optional_input(name, value | None, OPERATORS[name]))
             self.filter_types[label] = class_of(
                 f"{label}Filter", fields, is_input=True, description="All given operators must hold."
@@ -178,13 +179,15 @@ class _Builder:
         for name, words in (("and", "All of these."), ("or", "Any of these.")):
             fields.append(_optional_input(name, f"list[{kind.name}Where] | None", words, self.names))
         fields.append(_optional_input("not", f"{kind.name}Where | None", "Not this.", self.names))
-        _refuse_twice(f"{kind.name}Where", _owned(fields, [*(f for f in kind.fields if f.filter), *kind.filters]))
+        _refuse_twice(
+            f"{kind.name}Where", _owned(fields, [*(f for f in kind.fields if f.filter), *kind.filters])
+        )
         text = f"Conditions on {kind.name}; all given ones must hold, nested at most {DEEPEST} deep."
         return class_of(f"{kind.name}Where", fields, is_input=True, description=text)
 
     def _order(self, kind: ObjectType) -> Any:
         fields = [
-            _optional_input(declared.name, SortDirection | None, declared.description)  # type: ignore[operator]
+            _optional_input(declared.name, SortDirection | None, declared.description)
             for declared in kind.fields
             if declared.sort
         ]
@@ -291,7 +294,7 @@ class _Builder:
         ]
         types = self.parts.types
 
-        async def node(_root: Any, info: GraphQLResolveInfo, id: str) -> Any:
+        async def node(_root: Any, info: Info, id: str) -> Any:
             return await interpreter.node(info.context, info, types, id)
 
         self.resolvers["Query", "node"] = node

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+from graphql import GraphQLResolveInfo
 from sqlalchemy import Executable, Row
 from strawberry.dataloader import DataLoader
 
@@ -15,6 +16,8 @@ from crm_core.errors import Language, Message
 from crm_core.graphql.access import Access
 from crm_core.settings import Limits
 
+Info: TypeAlias = "GraphQLResolveInfo[Any]"
+"""What graphql-core hands to a resolver."""
 Fetch = Callable[[Executable], Awaitable[Sequence[Row[Any]]]]
 
 

@@ -206,7 +206,9 @@ def _like(column: ColumnElement[Any], text: str, operator: str, dialect: str) ->
     like, glob = _PATTERNS[operator]
     if dialect == "sqlite":
         literal = "".join(f"[{c}]" if c in "*?[" else c for c in text)
-        return column.op("GLOB", is_comparison=True)(bindparam(None, glob.format(literal), String(), unique=True))
+        return column.op("GLOB", is_comparison=True)(
+            bindparam(None, glob.format(literal), String(), unique=True)
+        )
     literal = "".join(f"\\{c}" if c in "\\%_" else c for c in text)
     return column.like(bindparam(None, like.format(literal), String(), unique=True), escape="\\")
 

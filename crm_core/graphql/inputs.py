@@ -51,7 +51,9 @@ class InputTypes:
     def _field(self, key: str, info: FieldInfo) -> StrawberryField:
         type_ = self._annotation(info.annotation, tuple(info.metadata))
         required = info.is_required()
-        made = field_of(info.alias or to_camel(key), type_ if required else _optional(type_), info.description)
+        made = field_of(
+            info.alias or to_camel(key), type_ if required else _optional(type_), info.description
+        )
         if not required:
             made.default = made.default_value = strawberry.UNSET
         return made

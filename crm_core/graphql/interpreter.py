@@ -11,7 +11,6 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLError,
-    GraphQLResolveInfo,
     InlineFragmentNode,
     SelectionSetNode,
 )
@@ -19,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, func, select, true
 
 from crm_core import ids
 from crm_core.errors import Fault, Forbidden
-from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.context import Context, Fetch, Info
 from crm_core.graphql.fields import Field, ObjectType, Row
 from crm_core.graphql.filters import predicate
 from crm_core.graphql.paging import Key, Page, behind, decode, encode, keys_of, page_of
@@ -48,7 +47,7 @@ def refuse_if_denied(declared: Field, target: ObjectType | None, context: Contex
 def _column(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolver:
     show, key = shown(declared.type), declared.name
 
-    def resolve(row: Row, info: GraphQLResolveInfo) -> Any:
+    def resolve(row: Row, info: Info) -> Any:
         refuse_if_denied(declared, None, info.context)
         value = row[key]
         return None if value is None else show(value)
@@ -59,7 +58,7 @@ def _column(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolv
 def _batch(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolver:
     show = shown(declared.type)
 
-    async def resolve(row: Row, info: GraphQLResolveInfo) -> Any:
+    async def resolve(row: Row, info: Info) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, None, context)
 
@@ -108,7 +107,7 @@ def _relation(declared: Field, owner: ObjectType | None, types: Types) -> Resolv
     target = types[declared.target]
     assert owner is not None
 
-    async def resolve(row: Row, info: GraphQLResolveInfo) -> Any:
+    async def resolve(row: Row, info: Info) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, target, context)
 
@@ -126,7 +125,7 @@ def _listing(declared: Field, owner: ObjectType | None, types: Types) -> Resolve
     target = types[declared.target]
     assert owner is not None
 
-    async def resolve(row: Row, info: GraphQLResolveInfo) -> Any:
+    async def resolve(row: Row, info: Info) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, target, context)
 
@@ -145,7 +144,7 @@ def _connection(declared: Field, owner: ObjectType | None, types: Types) -> Reso
     target = types[declared.target]
     assert owner is not None
 
-    async def resolve(row: Row, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    async def resolve(row: Row, info: Info, **arguments: Any) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, target, context)
         page = page_of(arguments, context.limits.page_default, context.limits.page_max)
@@ -177,7 +176,7 @@ def _connection(declared: Field, owner: ObjectType | None, types: Types) -> Reso
 def _query_connection(declared: Field, _owner: ObjectType | None, types: Types) -> Resolver:
     target = types[declared.target]
 
-    async def resolve(_root: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    async def resolve(_root: Any, info: Info, **arguments: Any) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, target, context)
         page = page_of(arguments, context.limits.page_default, context.limits.page_max)
@@ -201,7 +200,7 @@ def _query_connection(declared: Field, _owner: ObjectType | None, types: Types) 
 def _query_one(declared: Field, _owner: ObjectType | None, types: Types) -> Resolver:
     target = types[declared.target]
 
-    async def resolve(_root: Any, info: GraphQLResolveInfo, id: str) -> Any:
+    async def resolve(_root: Any, info: Info, id: str) -> Any:
         context: Context = info.context
         refuse_if_denied(declared, target, context)
         return await record(context, info, target, _read(target, id), context.fetch)
@@ -216,7 +215,7 @@ def _read(target: ObjectType, shown_id: str) -> UUID:
         raise GraphQLError(str(error), extensions={"code": "INVALID_ID"}) from None
 
 
-async def node(context: Context, info: GraphQLResolveInfo, types: Types, shown_id: str) -> Row | None:
+async def node(context: Context, info: Info, types: Types, shown_id: str) -> Row | None:
     """The record of any type by its id, if the caller may see it."""
     try:
         prefix, key = ids.read(shown_id)
@@ -230,7 +229,7 @@ async def node(context: Context, info: GraphQLResolveInfo, types: Types, shown_i
 
 async def record(
     context: Context,
-    info: GraphQLResolveInfo,
+    info: Info,
     target: ObjectType,
     key: UUID,
     fetch: Fetch,
@@ -252,14 +251,15 @@ async def record(
         found = {r["id"]: r for r in await _rows(statement, target, fetch)}
         return [found.get(one) for one in keys]
 
-    return await context.loader(("record", target.name, _nodes(info), id(fetch)), load).load(key)
+    found: Row | None = await context.loader(("record", target.name, _nodes(info), id(fetch)), load).load(key)
+    return found
 
 
 def _children(
     declared: Field,
     owner: ObjectType,
     target: ObjectType,
-    info: GraphQLResolveInfo,
+    info: Info,
     context: Context,
     parents: Sequence[UUID],
     where: Mapping[str, Any] | None = None,
@@ -315,7 +315,10 @@ def _numbered(statement: Select[Any], order: Sequence[Any], most: int) -> Select
 async def _rows(
     statement: Select[Any], target: ObjectType, fetch: Fetch, keys: Sequence[Key] = ()
 ) -> list[Row]:
-    return [_row(dict(zip(found._fields, found, strict=True)), target, fetch, keys) for found in await fetch(statement)]
+    return [
+        _row(dict(zip(found._fields, found, strict=True)), target, fetch, keys)
+        for found in await fetch(statement)
+    ]
 
 
 def _row(found: dict[str, Any], target: ObjectType, fetch: Fetch, keys: Sequence[Key]) -> Row:
@@ -351,15 +354,15 @@ def _connected(rows: list[Row], page: Page, total: Callable[[], Any]) -> dict[st
     return {"nodes": nodes, "total": total, "next": ahead[0], "previous": ahead[1]}
 
 
-def _key(declared: Field, info: GraphQLResolveInfo, row: Row) -> tuple[Any, ...]:
+def _key(declared: Field, info: Info, row: Row) -> tuple[Any, ...]:
     return (info.parent_type.name, declared.name, _nodes(info), id(row["__fetch"]))
 
 
-def _nodes(info: GraphQLResolveInfo) -> tuple[int, ...]:
+def _nodes(info: Info) -> tuple[int, ...]:
     return tuple(id(one) for one in info.field_nodes)
 
 
-def _wanted(info: GraphQLResolveInfo, target: ObjectType, *, connection: bool = False) -> list[Field]:
+def _wanted(info: Info, target: ObjectType, *, connection: bool = False) -> list[Field]:
     """The declared fields of the target selected at this position, fragments included."""
     sets = [one.selection_set for one in info.field_nodes if one.selection_set]
     if connection:
@@ -373,9 +376,7 @@ def _wanted(info: GraphQLResolveInfo, target: ObjectType, *, connection: bool = 
     return [declared for declared in target.fields if declared.name in names]
 
 
-def _flat(
-    sets: Iterable[SelectionSetNode], target: ObjectType | None, info: GraphQLResolveInfo
-) -> Iterator[FieldNode]:
+def _flat(sets: Iterable[SelectionSetNode], target: ObjectType | None, info: Info) -> Iterator[FieldNode]:
     for selections in sets:
         for one in selections.selections:
             if isinstance(one, FieldNode):

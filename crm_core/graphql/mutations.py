@@ -6,19 +6,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphql import GraphQLResolveInfo
-
 from crm_core.commands import CommandSpec, Options, Outcome
 from crm_core.errors import worded
 from crm_core.graphql import interpreter
-from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.context import Context, Fetch, Info
 from crm_core.graphql.fields import ObjectType
 
 
 def mutation_resolver(spec: CommandSpec) -> Callable[..., Any]:
     """The resolver of a command's mutation field."""
 
-    async def resolve(_root: Any, info: GraphQLResolveInfo, **arguments: Any) -> dict[str, Any]:
+    async def resolve(_root: Any, info: Info, **arguments: Any) -> dict[str, Any]:
         context: Context = info.context
         options = Options(
             idempotency_key=arguments.get("idempotencyKey"),
@@ -39,25 +37,25 @@ def payload_resolvers(
 ) -> Mapping[str, Callable[..., Any]]:
     """Resolvers of a payload type; records are read like any other record, row rules and masks included."""
 
-    async def one(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
+    async def one(payload: dict[str, Any], info: Info) -> Any:
         outcome: Outcome = payload["outcome"]
         return await _record(kind, outcome.ids[0], payload["fetch"], info) if outcome.ids else None
 
-    async def several(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
+    async def several(payload: dict[str, Any], info: Info) -> Any:
         outcome: Outcome = payload["outcome"]
         if outcome.errors or outcome.approval:
             return None
         found = await asyncio.gather(*(_record(kind, id_, payload["fetch"], info) for id_ in outcome.ids))
         return [row for row in found if row is not None]
 
-    async def approval(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
+    async def approval(payload: dict[str, Any], info: Info) -> Any:
         outcome: Outcome = payload["outcome"]
         if outcome.approval is None:
             return None
         kind, fetch = types["Approval"], payload["fetch"]
         return await interpreter.record(info.context, info, kind, outcome.approval, fetch, own=True)
 
-    def errors(payload: dict[str, Any], info: GraphQLResolveInfo) -> Any:
+    def errors(payload: dict[str, Any], info: Info) -> Any:
         context: Context = info.context
         return [
             {
@@ -77,5 +75,5 @@ def payload_resolvers(
     return {"approval": approval, **resolvers} if "Approval" in types else resolvers
 
 
-async def _record(kind: ObjectType, key: Any, fetch: Fetch, info: GraphQLResolveInfo) -> Any:
+async def _record(kind: ObjectType, key: Any, fetch: Fetch, info: Info) -> Any:
     return await interpreter.record(info.context, info, kind, key, fetch)

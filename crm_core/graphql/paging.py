@@ -74,7 +74,9 @@ def keys_of(
     return keys
 
 
-def _asked(kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str | None]], access: Access) -> list[Key]:
+def _asked(
+    kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str | None]], access: Access
+) -> list[Key]:
     if len(order_by) > MOST_KEYS:
         raise _bad(f"orderBy: at most {MOST_KEYS} keys; you gave {len(order_by)}.")
     keys: dict[str, Key] = {}

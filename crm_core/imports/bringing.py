@@ -82,7 +82,7 @@ class Bringer(ABC, Generic[DraftT]):
         sound = together and self.may_add_together()
         self.together = Together(session, self.services.database.dialect) if sound else None
 
-    async def complete(self, session: AsyncSession) -> None:  # noqa: ARG002  # what bringers of other rows ask for
+    async def complete(self, session: AsyncSession) -> None:  # what bringers of other rows ask for
         """What is left to do when every row of the batch was brought in."""
         if self.together is not None:
             await self.together.end()
@@ -146,7 +146,7 @@ class Customers(Bringer[CustomerDraft]):
 
     async def judged(
         self,
-        session: AsyncSession,  # noqa: ARG002  # other rows are judged by the database too
+        session: AsyncSession,  # other rows are judged by the database too
         batch: Sequence[tuple[Row, Judged]],
     ) -> list[tuple[Row, Judged]]:
         """Customers are judged by their row alone."""

@@ -299,7 +299,8 @@ class _Importer:
                 result = await self._batch(bringer, batch, run)
                 _keep(rejects, result)
                 tally.add(result.tally)
-                brought.update(result.records)
+                if self.sheet.subject is Subject.CUSTOMERS:
+                    brought.update(result.records)
                 self.report("import", batch[-1][0].number - 1, self.total)
         await self._finish(run)
         if self.sheet.subject is Subject.CUSTOMERS:

@@ -117,7 +117,8 @@ def crm_roles() -> Sequence[RoleTemplate]:
     )
     reads = {"interaction.read": Reach.LINE, "interaction.review": Reach.LINE}
     return (
-        RoleTemplate("salesperson", "销售人员 Salesperson", own),
+        RoleTemplate("sales", "销售顾问 Sales consultant", own),
+        RoleTemplate("team_leader", "组长 Team leader", team),
         RoleTemplate("sales_manager", "销售经理 Sales manager", team),
         RoleTemplate("line_manager", "业务线经理 Line manager", line),
         RoleTemplate("regional_director", "区域总监 Regional director", reads),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
@@ -49,7 +49,7 @@ def _refuse_broken_keys(*, ctx: MigrationContext, step: MigrationInfo, **_: Any)
         raise RuntimeError(f"revision {step.up_revision_id} breaks {len(broken)} foreign key(s): {rows}")
 
 
-def _rendered(kind: str, item: Any, autogen: Any) -> str | bool:
+def _rendered(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, UtcDateTime | TokenList):
         autogen.imports.add(f"from crm_core.db.types import {type(item).__name__}")
         return f"{type(item).__name__}()"

@@ -38,7 +38,7 @@ def _reaching(reach: Reach, *scopes: str) -> Mapping[str, Reach]:
 
 
 ROLES = (
-    RoleTemplate("sales_consultant", "销售顾问 Sales consultant", _reaching(Reach.OWN, *_READ, *_WRITE)),
+    RoleTemplate("sales", "销售顾问 Sales consultant", _reaching(Reach.OWN, *_READ, *_WRITE)),
     RoleTemplate(
         "team_leader", "销售组长 Sales team leader", _reaching(Reach.TEAM, *_READ, *_WRITE, ORDER_SIGN)
     ),

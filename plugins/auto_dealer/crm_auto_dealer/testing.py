@@ -41,8 +41,8 @@ class Dealer:
         return cls(
             crm,
             line,
-            consultant=await hire("李顾问", "sales_consultant", team=first),
-            rival=await hire("赵顾问", "sales_consultant", team=second),
+            consultant=await hire("李顾问", "sales", team=first),
+            rival=await hire("赵顾问", "sales", team=second),
             leader=await hire("王组长", "team_leader", team=first, leads=True),
             manager=await hire("陈经理", "sales_manager"),
             assistant=await hire("周助理", "sales_assistant"),

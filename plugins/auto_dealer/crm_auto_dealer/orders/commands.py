@@ -136,7 +136,7 @@ class SignOrder(Command):
     id: OrderId = Field(description="The order.")
 
 
-async def sign_order(work: Work, command: SignOrder) -> OrderCard:  # noqa: ARG001  # the subject says all
+async def sign_order(work: Work, command: SignOrder) -> OrderCard:  # the subject says all
     """The signed order, which still has no effect."""
     order: OrderCard = work.subject
     order.state = moved(ORDER_LIFE, order.state, "sign", rule="AD-050")
@@ -155,7 +155,7 @@ class RegisterOrder(Command):
     id: OrderId = Field(description="The order.")
 
 
-async def register_order(work: Work, command: RegisterOrder) -> OrderCard:  # noqa: ARG001
+async def register_order(work: Work, command: RegisterOrder) -> OrderCard:
     """The effective order; refuses one without signature, and the signer himself as registrar."""
     order: OrderCard = work.subject
     state = moved(ORDER_LIFE, order.state, "register", rule="AD-050")
@@ -222,7 +222,7 @@ class SignOrderChange(Command):
     id: OrderChangeId = Field(description="The change.")
 
 
-async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:  # noqa: ARG001
+async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:
     """The order with its new content, governed by today's date."""
     change: OrderChange = work.subject
     order = await work.get(OrderCard, change.order_id, "id", lock=True)
@@ -246,7 +246,7 @@ class RejectOrderChange(Command):
     id: OrderChangeId = Field(description="The change.")
 
 
-async def reject_order_change(work: Work, command: RejectOrderChange) -> OrderChange:  # noqa: ARG001
+async def reject_order_change(work: Work, command: RejectOrderChange) -> OrderChange:
     """The refused change."""
     change: OrderChange = work.subject
     _decide(work, change, "reject")
@@ -264,7 +264,7 @@ class CancelOrder(Command):
     id: OrderId = Field(description="The order.")
 
 
-async def cancel_order(work: Work, command: CancelOrder) -> OrderCard:  # noqa: ARG001
+async def cancel_order(work: Work, command: CancelOrder) -> OrderCard:
     """The cancelled order; a change that waits is refused with it."""
     order: OrderCard = work.subject
     state = moved(ORDER_LIFE, order.state, "cancel")

@@ -155,7 +155,7 @@ class CancelTestDrive(Command):
     id: TestDriveId = Field(description="The test drive.")
 
 
-async def cancel_test_drive(work: Work, command: CancelTestDrive) -> TestDrive:  # noqa: ARG001  # the subject says all
+async def cancel_test_drive(work: Work, command: CancelTestDrive) -> TestDrive:  # the subject says all
     """The cancelled drive; refuses one that was driven."""
     drive: TestDrive = work.subject
     drive.state = moved(TEST_DRIVE_LIFE, drive.state, "cancel")
