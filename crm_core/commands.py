@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic import Field as PydanticField
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -27,15 +26,6 @@ class Part(BaseModel):
     """A structured part of a command's input (one phone, one paper); frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-    @field_validator("*")
-    @classmethod
-    def _text_the_database_takes(cls, value: Any) -> Any:
-        """Refuse NUL and lone surrogates, which no database can keep as text."""
-        if isinstance(value, str) and _UNSTORABLE.search(value):
-            raise PydanticCustomError("INVALID_CHARACTER", "contains a character that cannot be stored")
-        return value
-
 
 
 class Command(Part):
@@ -196,9 +186,7 @@ def digest(command: Command, options: Options) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 _WORDS: Mapping[str, tuple[str, str]] = {
-    "INVALID_CHARACTER": ("contains a character that cannot be stored", "含有无法保存的字符"),
     "string_too_long": ("at most {max_length} characters", "最多 {max_length} 个字符"),
     "string_too_short": ("at least {min_length} character(s)", "至少 {min_length} 个字符"),
     "too_long": ("at most {max_length} items", "最多 {max_length} 项"),
@@ -218,7 +206,9 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 def validation_messages() -> tuple[Message, ...]:
     """Bilingual messages for the value errors pydantic finds, one code each (`INVALID_STRING_TOO_LONG` …)."""
-    return tuple(Message(_code(kind), "{field}: " + en, "{field}：" + zh) for kind, (en, zh) in _WORDS.items())
+    return tuple(
+        Message(_code(kind), "{field}: " + en, "{field}：" + zh) for kind, (en, zh) in _WORDS.items()
+    )
 
 
 def _code(kind: str) -> str:
@@ -235,7 +225,9 @@ def not_storable(value: object, path: str) -> list[UserError]:
     """Texts no database keeps (the character NUL, half of a surrogate pair), with the path of each."""
     if isinstance(value, str):
         odd = "\0" in value or any("\ud800" <= c <= "\udfff" for c in value)
-        return [INVALID(path or None, problem="holds a character that is no text (含有非法字符)")] if odd else []
+        return (
+            [INVALID(path or None, problem="holds a character that is no text (含有非法字符)")] if odd else []
+        )
     if isinstance(value, Mapping):
         inner = [(str(key), one) for key, one in value.items()]
     elif isinstance(value, list | tuple):

@@ -377,10 +377,11 @@ def _types(loaded: Sequence[Answers]) -> tuple[dict[str, ObjectType], dict[str, 
 
 
 def _checks(loaded: Sequence[Answers]) -> dict[str, tuple[Any, ...]]:
+    """Checks by command kind, each with its owner: a plugin's are asked in the lines that enable it."""
     found: dict[str, list[Any]] = {}
     for answers in loaded:
         for kind, checks in answers.mapping("crm_checks").items():
-            found.setdefault(kind, []).extend(checks)
+            found.setdefault(kind, []).extend((answers.owner, check) for check in checks)
     return {kind: tuple(checks) for kind, checks in found.items()}
 
 

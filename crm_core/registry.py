@@ -97,7 +97,7 @@ class Registry:
     queries: tuple[Field | type, ...]
     query_owners: tuple[str, ...]
     events: Mapping[str, type[Event]]
-    checks: Mapping[str, tuple[Check, ...]]
+    checks: Mapping[str, tuple[tuple[str, Check], ...]]
     gates: tuple[Gate, ...]
     policies: tuple[PolicyTemplate, ...]
     scopes: Mapping[str, Scope]

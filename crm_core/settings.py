@@ -151,7 +151,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         for table in tables:
             here = here.setdefault(table, {})
             if not isinstance(here, dict):
-                raise ConfigurationError(f"{name}: {table} is one value already, not a table (与同名单值冲突)")
+                raise ConfigurationError(
+                    f"{name}: {table} is one value already, not a table (与同名单值冲突)"
+                )
         here[key] = _value(name, text)
     return values
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,18 +15,15 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
-from sqlalchemy import Insert, delete, inspect, select, update
-from sqlalchemy import event as listening
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
-from sqlalchemy.orm.exc import StaleDataError
 
 from crm_core import errors, ids
 from crm_core.actors import Actor
 from crm_core.audit.changes import Changes, masked
-from crm_core.audit.models import AuditEntry, IdempotencyKey
+from crm_core.audit.idempotency import Claim, claim, keep
+from crm_core.audit.models import AuditEntry
 from crm_core.commands import (
     Change,
     Command,
@@ -37,11 +34,10 @@ from crm_core.commands import (
     not_storable,
     user_errors,
 )
-from crm_core.db import search
 from crm_core.db.base import Aggregate, Base
 from crm_core.db.session import Database
 from crm_core.deadlines import WorkCalendar
-from crm_core.errors import Fault, Json, Refused, UserError
+from crm_core.errors import Fault, Refused, UserError
 from crm_core.graphql.access import Access
 from crm_core.graphql.context import Fetch
 from crm_core.keyring import Keyring
@@ -49,11 +45,10 @@ from crm_core.outbox.events import Event
 from crm_core.outbox.models import OutboxEvent
 from crm_core.registry import Registry
 from crm_core.settings import Settings
+from crm_core.together import Together, flush
 
 RecordT = TypeVar("RecordT", bound=Base)
-REMEMBERED = timedelta(hours=24)
 MOST_REASON = 2000
-LONGEST_KEY = 200
 
 
 @dataclass(frozen=True)
@@ -90,53 +85,6 @@ class Services:
         return Access(actor, self.database.dialect, self.clock(), zone, registry.timeline, hidden)
 
 
-class Together:
-    """Commands of one transaction that only add rows, performed one after the other and written at once.
-
-    Made for an import's batch: the cost of writing lies in the statements, not in the rows. What a command adds is
-    written by `write`; until then nothing reads it. Whatever goes wrong undoes the whole transaction. `kept` is for
-    what rooms fetch ahead for several commands.
-    """
-
-    def __init__(self, session: AsyncSession, dialect: str) -> None:
-        """Watch what is added to this session from now on."""
-        self._session, self._dialect = session, dialect
-        self._fresh: list[Base] = []
-        self._later: dict[str, tuple[Insert, list[Mapping[str, Any]]]] = {}
-        self._documents: list[Mapping[str, Any]] = []
-        self.kept: dict[str, Any] = {}
-        session.info[search.LATER] = self._documents
-        listening.listen(session.sync_session, "transient_to_pending", self._note)
-
-    def take(self) -> list[Base]:
-        """The records added since the last time."""
-        fresh, self._fresh = self._fresh, []
-        return fresh
-
-    def insert(self, statement: Insert, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Insert rows after the records that are pending."""
-        self._later.setdefault(statement.table.name, (statement, []))[1].extend(rows)
-
-    async def write(self) -> None:
-        """Write everything; raises `Refused` or the database's own errors."""
-        await _flush(self._session)
-        for statement, rows in self._later.values():
-            await self._session.execute(statement, rows)
-        self._later.clear()
-        if self._documents:
-            await search.write(self._session, self._dialect, self._documents)
-            self._documents.clear()
-
-    async def end(self) -> None:
-        """Write everything; what follows in the transaction is written as usual."""
-        await self.write()
-        self._session.info.pop(search.LATER, None)
-        listening.remove(self._session.sync_session, "transient_to_pending", self._note)
-
-    def _note(self, _session: Any, record: Base) -> None:
-        self._fresh.append(record)
-
-
 class Work:
     """One transaction for one actor. Performing functions get it as their first argument.
 
@@ -165,7 +113,7 @@ class Work:
         self.signer: UUID | None = None
         self.together = together
         self.changes = Changes(session, watch=together is None)
-        self._events: list[Event] = []
+        self.events: list[Event] = []
 
     @property
     def registry(self) -> Registry:
@@ -185,7 +133,7 @@ class Work:
 
     def record(self, event: Event) -> None:
         """Announce a fact: it becomes an outbox row of this transaction, and its record's version rises."""
-        self._events.append(event)
+        self.events.append(event)
         if inspect(event.subject).persistent:
             self.touch(event.subject)
 
@@ -239,7 +187,7 @@ class Work:
     async def flush(self) -> None:
         """Write what is pending; a lost update is refused as CONFLICT. What is written together waits for its end."""
         if self.together is None:
-            await _flush(self.session)
+            await flush(self.session)
 
     async def insert(self, statement: Insert, rows: list[dict[str, Any]]) -> None:
         """Insert rows that are no records of the audit trail, such as keys, after the records they belong to."""
@@ -254,21 +202,12 @@ class Work:
             self.changes.added(self.together.take())
         await self.flush()
         self.session.add(_audit(self, command))
-        for ordinal, event in enumerate(self._events):
+        for ordinal, event in enumerate(self.events):
             self.session.add(_outbox(self, event, ordinal))
-        self._events.clear()
+        self.events.clear()
         await self.flush()
         if self.together is not None:
             self.together.take()
-
-
-async def _flush(session: AsyncSession) -> None:
-    try:
-        await session.flush()
-    except StaleDataError:
-        raise Refused(errors.CONFLICT(what="version")) from None
-    except IntegrityError as error:
-        raise Refused(errors.CONFLICT(what=_constraint(error))) from None
 
 
 async def perform(
@@ -392,7 +331,7 @@ class _undone:  # noqa: N801  # reads as a word: enter_async_context(_undone(dat
 
 
 async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome:
-    remembered = await _remember(work, spec, command)
+    remembered = await _remember(work, command)
     if remembered is not None:
         return remembered
     await _prepared(work, command, spec)
@@ -402,12 +341,12 @@ async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome
             work.approval = held.approval
             outcome = Outcome(command.result_type(), approval=held.approval)
             await work.finish(command)
-            await _note(work, spec, outcome)
+            await _note(work, command, outcome)
             return outcome
     result = await spec.perform(work, command)
     await work.finish(command)
     outcome = Outcome(command.result_type(), _ids(result))
-    await _note(work, spec, outcome)
+    await _note(work, command, outcome)
     return outcome
 
 
@@ -480,10 +419,11 @@ async def _prepared(work: Work, command: Command, spec: CommandSpec) -> None:
 
 
 async def check(work: Work, command: Command) -> None:
-    """Ask every check of core and plugins for this kind; refuse with all reasons together."""
+    """Ask every check of the core, and of the plugins the line enables; refuse with all reasons together."""
     found: list[UserError] = []
-    for one in work.registry.checks.get(command.kind, ()):
-        found += await one(work, command)
+    for owner, one in work.registry.checks.get(command.kind, ()):
+        if work.line is None or work.line in work.registry.lines_of(owner):
+            found += await one(work, command)
     errors.raise_if(found)
 
 
@@ -552,48 +492,29 @@ def _expect_version(work: Work, command: Command, subject: Any) -> None:
 # -- idempotency
 
 
-async def _remember(work: Work, spec: CommandSpec, command: Command) -> Outcome | None:
-    """Claim the key, or give back the outcome it already has; a concurrent twin waits for the first to finish."""
+def _claim(work: Work, command: Command) -> Claim | None:
     key = work.options.idempotency_key
-    if key is None:
+    who = str(work.actor.user_id or work.actor.name)
+    return None if key is None else Claim(who, command.kind, key, digest(command, work.options))
+
+
+async def _remember(work: Work, command: Command) -> Outcome | None:
+    wanted = _claim(work, command)
+    if wanted is None:
         return None
-    if not 1 <= len(key) <= LONGEST_KEY:
-        raise Refused(errors.INVALID("idempotencyKey", problem="1 to 200 characters (1 至 200 个字符)"))
-    sign, table = digest(command, work.options), IdempotencyKey.__table__
-    own = (table.c.actor == _who(work), table.c.kind == spec.kind, table.c.key == key)
-    await work.session.execute(delete(table).where(*own, table.c.created_at < work.now - REMEMBERED))
-    values = {"actor": _who(work), "kind": spec.kind, "key": key, "digest": sign, "created_at": work.now}
-    insert = postgresql.insert if work.services.database.dialect == "postgresql" else sqlite.insert
-    claim = insert(table).values(values).on_conflict_do_nothing().returning(table.c.key)
-    if (await work.session.execute(claim)).first() is not None:
+    stored = await claim(work.session, work.services.database.dialect, wanted, work.now)
+    if stored is None:
         return None
-    known = (await work.session.execute(select(table.c.digest, table.c.outcome).where(*own))).one()
-    if known.digest != sign:
-        raise Refused(errors.IDEMPOTENCY_MISMATCH("idempotencyKey", key=key))
-    return _outcome(known.outcome)
-
-
-async def _note(work: Work, spec: CommandSpec, outcome: Outcome) -> None:
-    key = work.options.idempotency_key
-    if key is None:
-        return
-    table = IdempotencyKey.__table__
-    stored: dict[str, Json] = {
-        "type": outcome.type,
-        "ids": [str(one) for one in outcome.ids],
-        "approval": str(outcome.approval) if outcome.approval else None,
-    }
-    own = (table.c.actor == _who(work), table.c.kind == spec.kind, table.c.key == key)
-    await work.session.execute(update(table).where(*own).values(outcome=stored))
-
-
-def _outcome(stored: Mapping[str, Any]) -> Outcome:
     approval = UUID(stored["approval"]) if stored["approval"] else None
     return Outcome(stored["type"], tuple(UUID(one) for one in stored["ids"]), approval, replayed=True)
 
 
-def _who(work: Work) -> str:
-    return str(work.actor.user_id or work.actor.name)
+async def _note(work: Work, command: Command, outcome: Outcome) -> None:
+    claimed = _claim(work, command)
+    if claimed is not None:
+        shown = [str(one) for one in outcome.ids]
+        approval = str(outcome.approval) if outcome.approval else None
+        await keep(work.session, claimed, {"type": outcome.type, "ids": list(shown), "approval": approval})
 
 
 # -- evidence
@@ -601,7 +522,7 @@ def _who(work: Work) -> str:
 
 def _audit(work: Work, command: Command) -> AuditEntry:
     named = command.subject_type or command.result_type()
-    subject = work.subject or next((e.subject for e in work._events if e.subject_type == named), None)
+    subject = work.subject or next((e.subject for e in work.events if e.subject_type == named), None)
     return AuditEntry(
         created_at=work.now,
         kind=command.kind,
@@ -652,8 +573,3 @@ def _outbox(work: Work, event: Event, ordinal: int) -> OutboxEvent:
         changed_fields=sorted(set(after or {}) if before else set()),
         data=event.model_dump(mode="json"),
     )
-
-
-def _constraint(error: IntegrityError) -> str:
-    name = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-    return str(name or error.orig).split("\n")[0][:200]

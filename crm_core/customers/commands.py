@@ -195,7 +195,9 @@ async def _refuse_circle(work: Work, customer_id: UUID, parent_id: UUID) -> None
 
 
 async def _refuse_taken(work: Work, given: list[ExternalIdInput], customer_id: UUID | None = None) -> None:
-    if not given or work.together is not None:  # an import has looked them all up; the unique key stands behind it
+    if (
+        not given or work.together is not None
+    ):  # an import has looked them all up; the unique key stands behind it
         return
     known = select(CustomerExternalId).where(
         CustomerExternalId.external_id.in_([one.external_id for one in given])

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_core import errors
 from crm_core.actors import Actor
-from crm_core.commands import Command, Options, Outcome, user_errors
+from crm_core.commands import Command, Options, Outcome, not_storable, user_errors
 from crm_core.contacts.commands import CreateContact
 from crm_core.customers.belonging import JoinLine, SetLine
 from crm_core.customers.commands import CreateCustomer, UpdateCustomer
@@ -41,7 +41,8 @@ from crm_core.imports.tally import Effect
 from crm_core.interactions.commands import LogInteraction, UpdateInteraction
 from crm_core.interactions.models import Direction, Interaction
 from crm_core.interactions.queries import CUSTOMER_LINES
-from crm_core.work import Services, Together, perform_within
+from crm_core.together import Together
+from crm_core.work import Services, perform_within
 
 DraftT = TypeVar("DraftT", CustomerDraft, InteractionDraft)
 OTHER = "other"
@@ -114,6 +115,7 @@ class Bringer(ABC, Generic[DraftT]):
 
 def _command(kind: type[Command], body: Mapping[str, Any]) -> Any:
     """The command, or `Refused` with every value it does not take."""
+    errors.raise_if(not_storable(body, ""))
     try:
         return kind.model_validate(dict(body))
     except ValidationError as error:

@@ -14,7 +14,9 @@ async def test_a_change_in_a_line_is_in_the_log_its_reviewer_reads_and_counts(cr
     seller = await crm.actor("seller", {"customer.write": Reach.LINE, "customer.read": Reach.LINE})
     reviewer = await crm.actor("reviewer", {"audit.read": Reach.LINE, "audit.review": Reach.LINE})
     given = {"name": "上海华信科技有限公司", "kind": "ORGANISATION"}
-    await crm.done("customerCreate", seller, input=given, acting="east", reason="fair", select="customer { id }")
+    await crm.done(
+        "customerCreate", seller, input=given, acting="east", reason="fair", select="customer { id }"
+    )
     log = (await crm.data(LOG, reviewer))["auditEntries"]
     assert log == {
         "totalCount": 1,

@@ -75,7 +75,9 @@ def test_all_must_hold_and_one_of_any() -> None:
 
 
 def test_a_test_that_no_longer_fits_the_command_holds_it() -> None:
-    assert matches(ApprovalCondition(all=[compared("gone", "EQ", "1"), compared("amount", "GT", "dear")]), ORDER)
+    assert matches(
+        ApprovalCondition(all=[compared("gone", "EQ", "1"), compared("amount", "GT", "dear")]), ORDER
+    )
 
 
 def test_what_does_not_fit_is_found_when_the_policy_is_set() -> None:

@@ -135,9 +135,7 @@ async def test_an_external_id_belongs_to_one_customer_of_its_source(house: House
     erp = {"source": "erp", "externalId": "K-1"}
     first = await house.enter("华信", externalIds=[erp])
     taken = [("EXTERNAL_ID_TAKEN", "externalIds.0.externalId")]
-    assert (
-        await house.refused("customerCreate", name="明达", kind="PERSON", externalIds=[erp]) == taken
-    )
+    assert await house.refused("customerCreate", name="明达", kind="PERSON", externalIds=[erp]) == taken
     second = await house.enter("明达", externalIds=[{"source": "dms", "externalId": "K-1"}])
     assert await house.refused("customerUpdate", id=second, externalIds=[erp]) == taken
     await house.do("customerUpdate", id=first, externalIds=[erp, {"source": "dms", "externalId": "K-2"}])

@@ -109,7 +109,10 @@ def test_crm_commands() -> None:
 
 def test_crm_checks() -> None:
     alone = load(deployed(), ()).checks.get("user.create", ())
-    assert answering(crm_checks={"user.create": (a_check,)}).checks["user.create"] == (*alone, a_check)
+    assert answering(crm_checks={"user.create": (a_check,)}).checks["user.create"] == (
+        *alone,
+        ("memo", a_check),
+    )
 
 
 def test_crm_gates() -> None:

@@ -251,6 +251,12 @@ async def test_a_raising_check_lets_nothing_through(crm: Kit) -> None:
     }
 
 
+@pytest.mark.parametrize("hostile", [failing()], ids=["fails while running"])
+async def test_a_check_is_asked_only_in_the_lines_that_enable_its_plugin(crm: Kit) -> None:
+    elsewhere = await crm.change("usageReview", input=REVIEW, line="west")
+    assert elsewhere["userErrors"] == []
+
+
 # -- failing migrations
 
 REVISION = '''"""One revision."""
