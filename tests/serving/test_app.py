@@ -93,7 +93,9 @@ async def test_files_beside_the_assets_are_not_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "index_key"), [("", ""), (KEYS, ""), ("nonsense", INDEX_KEY), (KEYS, "c2hvcnQ=")]
+    ("keys", "index_key"),
+    [("", ""), (KEYS, ""), ("nonsense", INDEX_KEY), (KEYS, "c2hvcnQ=")],
+    ids=["none", "no index key", "no keys", "short index key"],
 )
 def test_wrong_or_missing_keys_are_named(keys: str, index_key: str) -> None:
     settings = Settings(keys=keys, index_key=index_key)  # type: ignore[arg-type]  # pydantic makes the secrets
