@@ -97,6 +97,7 @@ class Interaction(Aggregate):
     __tablename__ = "interactions"
     __table_args__ = (
         UniqueConstraint("line", "source", "external_id"),
+        Index("ix_interactions_occurred_at_id", "occurred_at", "id"),  # for who sees every line
         Index("ix_interactions_line_occurred_at_id", "line", "occurred_at", "id"),
         Index("ix_interactions_customer_id_occurred_at_id", "customer_id", "occurred_at", "id"),
         Index("ix_interactions_line_kind_occurred_at_id", "line", "kind", "occurred_at", "id"),

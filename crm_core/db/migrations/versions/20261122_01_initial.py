@@ -891,6 +891,7 @@ def upgrade() -> None:
             ["line", "status", "occurred_at", "id"],
             unique=False,
         )
+        batch_op.create_index("ix_interactions_occurred_at_id", ["occurred_at", "id"], unique=False)
 
     op.create_table(
         "contact_links",
@@ -1190,6 +1191,7 @@ def downgrade() -> None:
 
     op.drop_table("contact_links")
     with op.batch_alter_table("interactions", schema=None) as batch_op:
+        batch_op.drop_index("ix_interactions_occurred_at_id")
         batch_op.drop_index("ix_interactions_line_status_occurred_at_id")
         batch_op.drop_index("ix_interactions_line_performer_id_occurred_at_id")
         batch_op.drop_index("ix_interactions_line_occurred_at_id")
