@@ -24,7 +24,8 @@ from crm_core.actors import system
 from crm_core.db.session import open_database
 from crm_core.imports.mapping import Subject
 from crm_core.imports.models import OnError
-from crm_core.imports.runner import Request, Summary, run_import
+from crm_core.imports.request import Request, Summary
+from crm_core.imports.runner import run_import
 from crm_core.keyring import Keyring
 from crm_core.loader import load
 from crm_core.settings import LineSettings, Settings

@@ -59,6 +59,14 @@ class Actor:
             return any(scope in scopes for scopes in self.grants.values())
         return scope in self.grants.get(line, _NOTHING)
 
+    def reaches_as_far(self, scope: str, other: str) -> bool:
+        """Whether the scope reaches at least as far as the other in every line where the other is held."""
+        if self.is_system:
+            return True
+        wanted = self.reach(other)
+        held = self.reach(scope)
+        return all(held.get(line, 0) >= reach for line, reach in wanted.items()) and bool(wanted or held)
+
     def reaches_everything(self, scope: str) -> bool:
         """Whether the scope is held across all lines of the deployment (reach `all`)."""
         return self.is_system or any(r is Reach.ALL for r in self.reach(scope).values())

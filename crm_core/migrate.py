@@ -19,14 +19,15 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, delete, event, inspect, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from crm_core.access.models import PluginFailure
 from crm_core.access.seeding import synchronise
 from crm_core.approvals.seeding import seed_policies
 from crm_core.db.base import Base
-from crm_core.db.session import Database, address
+from crm_core.db.session import Database, address, fault, is_trouble
 from crm_core.errors import ConfigurationError
 from crm_core.registry import MigrationLine, Registry
 from crm_core.settings import Settings
@@ -227,10 +228,27 @@ def _foreign_keys_off(connection: Any, _record: Any) -> None:
 
 
 async def _in_migration(engine: AsyncEngine, function: Callable[[Connection], T]) -> T:
-    async with engine.connect() as connection:
+    async with reached(engine.connect()) as connection:
         result = await connection.run_sync(function)
         await connection.commit()
         return result
+
+
+@asynccontextmanager
+async def reached(connection: AsyncConnection) -> AsyncIterator[AsyncConnection]:
+    """The connection, opened; trouble of the database is a `Fault` that says what it is."""
+    try:
+        await connection.start()
+    except (DBAPIError, OSError) as error:
+        raise fault(error) from error
+    try:
+        yield connection
+    except DBAPIError as error:
+        if is_trouble(error):
+            raise fault(error) from error
+        raise
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -242,7 +260,7 @@ async def _locked(settings: Settings) -> AsyncIterator[AsyncEngine]:
             async with _file_lock(Path(str(address(settings).database) + ".migrating")):
                 yield engine
         else:
-            async with engine.connect() as connection:
+            async with reached(engine.connect()) as connection:
                 await connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
                 await connection.commit()
                 try:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from crm_core.errors import ConfigurationError
@@ -24,9 +25,18 @@ class LineSettings(BaseModel):
 
     name: str = ""
     plugins: list[str] = []
-    time_zone: str = "Asia/Shanghai"
+    time_zone: str = Field("Asia/Shanghai", description="Its time zone (时区).")
     days_off: list[date] = Field([], description="Further days off of this line, ISO dates (休息日).")
     work_days: list[date] = Field([], description="Days off that this line works, ISO dates (调休上班日).")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{name} is no time zone, e.g. Asia/Shanghai (未知时区)") from None
+        return name
 
 
 class Limits(BaseModel):

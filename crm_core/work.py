@@ -21,7 +21,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from crm_core import errors, ids
 from crm_core.actors import Actor
-from crm_core.audit.changes import Changes, masked
+from crm_core.audit.changes import Changes
 from crm_core.audit.idempotency import Claim, claim, keep
 from crm_core.audit.models import AuditEntry
 from crm_core.commands import (
@@ -495,7 +495,13 @@ def _expect_version(work: Work, command: Command, subject: Any) -> None:
 def _claim(work: Work, command: Command) -> Claim | None:
     key = work.options.idempotency_key
     who = str(work.actor.user_id or work.actor.name)
-    return None if key is None else Claim(who, command.kind, key, digest(command, work.options))
+    line = (
+        work.options.line or next(iter(work.actor.lines), None)
+        if len(work.actor.lines) == 1
+        else work.options.line
+    )
+    meant = digest(command, replace(work.options, line=line))
+    return None if key is None else Claim(who, command.kind, key, meant)
 
 
 async def _remember(work: Work, command: Command) -> Outcome | None:
@@ -536,8 +542,8 @@ def _audit(work: Work, command: Command) -> AuditEntry:
         approval_id=work.approval,
         signer_id=work.signer,
         subject_type=named,
-        subject_id=subject.id if subject is not None else None,
-        command=without_secrets(command),
+        subject_ref=_shown(work, named, subject.id) if subject is not None else None,
+        command=without_secrets(command, work.services.keyring),
         changes=[
             {"table": c.type, "id": str(c.id), "before": c.before, "after": c.after}
             for c in work.changes.all()
@@ -545,10 +551,19 @@ def _audit(work: Work, command: Command) -> AuditEntry:
     )
 
 
-def without_secrets(command: Command) -> dict[str, Any]:
+def _shown(work: Work, type_name: str, key: UUID) -> str:
+    return ids.show(work.registry.types[type_name].prefix or "rec", key)
+
+
+def without_secrets(command: Command, keyring: Keyring) -> dict[str, Any]:
     """The command's stored form with its most sensitive fields masked."""
     body: dict[str, Any] = json.loads(json.dumps(command.body()))
-    return {k: masked(str(v)) if k in command.sensitive and v is not None else v for k, v in body.items()}
+    return {k: _hidden(command, k, v, keyring) if k in command.sensitive else v for k, v in body.items()}
+
+
+def _hidden(command: Command, name: str, value: Any, keyring: Keyring) -> str | None:
+    """A keyed digest: it shows whether two values are the same, and cannot be found out by trying."""
+    return None if value is None else f"*** {keyring.blind(str(value), f'{command.kind}.{name}')[:12]}"
 
 
 def _outbox(work: Work, event: Event, ordinal: int) -> OutboxEvent:
@@ -560,6 +575,7 @@ def _outbox(work: Work, event: Event, ordinal: int) -> OutboxEvent:
         schema_version=event.version,
         subject_type=event.subject_type,
         subject_id=event.subject.id,
+        subject_ref=_shown(work, event.subject_type, event.subject.id),
         sequence=event.subject.version,
         ordinal=ordinal,
         line=work.line,

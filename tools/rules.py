@@ -67,6 +67,8 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     problems += check(distributions, tests)
     if catalogue := open_catalogue(options.catalogue):
         problems += check_against(catalogue, distributions)
+    else:
+        print("catalogue not at hand")
     problems += [
         problem for each in distributions for problem in settle(each, tests, root=root, write=options.write)
     ]

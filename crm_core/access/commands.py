@@ -46,7 +46,8 @@ UNKNOWN_SCOPE = Message(
 )
 TEAM_CIRCLE = Message("TEAM_CIRCLE", "A team cannot stand below itself.", "团队不能隶属于自身。")
 OTHER_LINE = Message("OTHER_LINE", "The team belongs to line {line}.", "该团队属于业务线 {line}。")
-MESSAGES = (LOGIN_TAKEN, UNKNOWN_SCOPE, TEAM_CIRCLE, OTHER_LINE)
+EXPIRED_ALREADY = Message("EXPIRED_ALREADY", "The token would have expired already.", "令牌的有效期已过。")
+MESSAGES = (EXPIRED_ALREADY, LOGIN_TAKEN, UNKNOWN_SCOPE, TEAM_CIRCLE, OTHER_LINE)
 
 
 class _Administration(Command):
@@ -301,6 +302,8 @@ class CreateToken(_Administration):
 async def create_token(work: Work, command: CreateToken) -> ApiToken:
     """The token's row; refuses unknown scopes and lines."""
     await work.get(User, command.user_id, "userId")
+    if command.expires_at is not None and command.expires_at <= work.now:
+        raise Refused(EXPIRED_ALREADY("expiresAt"))
     found = [
         UNKNOWN_SCOPE(f"scopes.{i}", scope=s)
         for i, s in enumerate(command.scopes or ())

@@ -8,6 +8,7 @@ from pathlib import Path
 from crm_core import hookimpl
 from crm_core.access import commands, events, graphql, models
 from crm_core.access.queries import EVERYTHING
+from crm_core.access.viewer import ViewerQuery
 from crm_core.actors import Reach
 from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
@@ -32,7 +33,7 @@ def crm_types() -> Sequence[ObjectType]:
 @hookimpl
 def crm_queries() -> Sequence[Field | type]:
     """Their root fields."""
-    return graphql.QUERIES
+    return (*graphql.QUERIES, ViewerQuery)
 
 
 @hookimpl

@@ -46,7 +46,7 @@ def _approval(
         line=work.acting_line,
         kind=command.kind,
         command_version=command.version,
-        body=without_secrets(command),
+        body=without_secrets(command, work.services.keyring),
         sealed=held.sealed(command, work.services.keyring, key),
         requester_id=work.actor.user_id,
         options={

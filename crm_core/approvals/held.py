@@ -12,11 +12,14 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import RowMapping, inspect, select
 
 from crm_core import ids
+from crm_core.actors import Actor
 from crm_core.approvals.models import Approval
 from crm_core.audit.changes import masked, plain
 from crm_core.commands import Change, Command, user_errors
 from crm_core.db.base import Base
 from crm_core.errors import Json, Message, Refused
+from crm_core.graphql.access import Access
+from crm_core.graphql.fields import Field
 from crm_core.keyring import Keyring
 from crm_core.registry import Registry
 from crm_core.work import Work
@@ -85,12 +88,27 @@ def _lines(change: Change, model: type[Base], registry: Registry) -> Iterable[di
 
 
 def _needs(model: type[Base], column: str, registry: Registry) -> list[Json]:
-    """Permissions that the API asks for before it shows this column in full."""
+    """Permissions that the API asks for before it shows this column in full.
+
+    Personal columns that are masked, but that no field shows, are for administrators alone.
+    """
     kind = next((k for k in registry.types.values() if k.model is model), None)
-    declared = kind.by_name.get(to_camel(column)) if kind is not None else None
-    if declared is None:
-        return []
-    return [scope for scope in (declared.scope, declared.mask.unless if declared.mask else None) if scope]
+    shown = [f for f in kind.fields if _shows(f, model, column)] if kind is not None else []
+    needs = {scope for f in shown for scope in (f.scope, f.mask.unless if f.mask else None) if scope}
+    personal = model.personal.get(column)
+    if not shown and personal is not None and (personal.mask != "none" or personal.category == "sensitive"):
+        return ["access.admin"]
+    return [*sorted(needs)]
+
+
+def _shows(declared: Field, model: type[Base], column: str) -> bool:
+    """Whether a field is this very column, under whatever name."""
+    if declared.kind != "column":
+        return False
+    if declared.sql is None:
+        return declared.name == to_camel(column)
+    nobody = Access(Actor(None, "nobody"), "sqlite")
+    return declared.sql(model.__table__, nobody) is model.__table__.c.get(column)
 
 
 def shown_id(model: type[Base], key: Any, registry: Registry) -> str:

@@ -31,7 +31,7 @@ ENTRY = ObjectType(
         field("approvalId", Id("apr"), "Approval it waits for or was performed by (审批).", filter=True),
         field("signerId", Id("usr"), "Who gave the last signature, for a change that was approved (审批人)."),
         field("subjectType", str, "Type of the record changed.", filter=True),
-        field("subjectId", str, "Plain id (32 hex) of the record changed."),
+        field("subjectId", str, "Id of the record changed.", sql=lambda t, _a: t.c.subject_ref, filter=True),
         field("command", dict, "The command as given; most sensitive values masked.", nullable=False),
         field("changes", dict, "Records changed: table, id, values before and after.", nullable=False),
     ),

@@ -18,7 +18,7 @@ class AuditEntry(Record):
 
     __tablename__ = "audit_entries"
     __table_args__ = (
-        Index("ix_audit_entries_subject_id_id", "subject_id", "id"),
+        Index("ix_audit_entries_subject_ref_id", "subject_ref", "id"),
         Index("ix_audit_entries_line_id", "line", "id"),
         Index("ix_audit_entries_actor_id_id", "actor_id", "id"),
         Index("ix_audit_entries_kind_id", "kind", "id"),
@@ -40,7 +40,7 @@ class AuditEntry(Record):
     approval_id: Mapped[UUID | None] = mapped_column(Uuid, index=True)
     signer_id: Mapped[UUID | None] = mapped_column(Uuid)
     subject_type: Mapped[str | None] = mapped_column(String(80))
-    subject_id: Mapped[UUID | None] = mapped_column(Uuid)
+    subject_ref: Mapped[str | None] = mapped_column(String(50))
     command: Mapped[dict[str, Any]] = mapped_column(JsonValue)
     changes: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue)
 

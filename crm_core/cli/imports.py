@@ -30,7 +30,8 @@ from crm_core.imports import reading
 from crm_core.imports.mapping import Mapping, MappingProblem, Subject
 from crm_core.imports.models import OnError, UpdateBy
 from crm_core.imports.reading import FileShape, UnreadableFile
-from crm_core.imports.runner import Report, Request, Summary, run_import
+from crm_core.imports.request import Report, Request, Summary
+from crm_core.imports.runner import run_import
 from crm_core.imports.tally import words
 from crm_core.settings import Settings
 from crm_core.work import Services

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crm_core import ids
-from crm_core.cli.deployment import in_deployment, performed, settings_of, user_of
+from crm_core.cli.deployment import RefusedInWords, in_deployment, performed, settings_of, user_of
 from crm_core.work import Services
 
 app = typer.Typer(help="Users and their roles.", no_args_is_help=True)
@@ -26,7 +26,11 @@ def create(
     async def work(services: Services) -> str:
         outcome = await performed(services, "user.create", {"login": login, "name": name or login})
         if role:
-            await granted(services, login, role, line)
+            try:
+                await granted(services, login, role, line)
+            except RefusedInWords:
+                typer.echo(f"{login} was made without a role; next: crm users grant {login} ROLE", err=True)
+                raise
         return ids.show("usr", outcome.ids[0])
 
     typer.echo(in_deployment(settings_of(context), work))

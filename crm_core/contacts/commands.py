@@ -32,6 +32,8 @@ from crm_core.contacts.models import (
     ContactPhone,
     ContactPhoneUse,
 )
+from crm_core.customers.dossier import resubmit
+from crm_core.customers.events import CustomerUpdated
 from crm_core.customers.inputs import CustomerId, searchable
 from crm_core.customers.line_records import anything_changed, in_acting_line
 from crm_core.customers.models import Customer
@@ -47,7 +49,13 @@ KEY_PERSON_NEEDS_MANAGER = Message(
     "关键人物的关系卡须单独管理，请指定卡片管理人。",
     "CS-051",
 )
-MESSAGES = (KEY_PERSON_NEEDS_MANAGER, *cards.MESSAGES)
+UNKNOWN_DECISION_ROLE = Message(
+    "UNKNOWN_DECISION_ROLE",
+    "{value} is no role in the purchase decision here; roles: {roles}.",
+    "没有购买决策角色 {value}，可选：{roles}。",
+    "CS-055",
+)
+MESSAGES = (KEY_PERSON_NEEDS_MANAGER, UNKNOWN_DECISION_ROLE, *cards.MESSAGES)
 
 _CARD = frozenset({"name", "employer", "title", "address", "phones", "wechat", "email"})
 _PLAIN = (
@@ -82,6 +90,7 @@ async def create_contact(work: Work, command: CreateContact) -> Contact:
     await _apply(work, contact, command.given())
     work.add(contact)
     work.record(ContactCreated.of(contact, customer=ids.show("cus", customer.id)))
+    _mended(work, customer)
     await work.flush()
     phones = _put_phones(work, contact, command.phones or (), {})
     await work.flush()
@@ -112,15 +121,27 @@ async def update_contact(work: Work, command: UpdateContact) -> Contact:
         if given.keys() & _CARD:
             contact.card_accurate = contact.card_valid = contact.card_timely = None
             contact.card_check_due_at = work.now
-        customer = ids.show("cus", contact.customer_id)
-        work.record(ContactUpdated.of(contact, customer=customer, phones_changed="phones" in given))
+        shown = ids.show("cus", contact.customer_id)
+        work.record(ContactUpdated.of(contact, customer=shown, phones_changed="phones" in given))
+        _mended(work, await work.session.get_one(Customer, contact.customer_id))
     await work.flush()
     if given.keys() & {"name", "phones", "wechat"}:
         await _make_findable(work, contact, await _phones_of(work, contact))
     return contact
 
 
+def _mended(work: Work, customer: Customer) -> None:
+    """Contacts are part of the archive: a returned one waits for its approval again (CS-012).
+
+    Not where an import only adds rows: what is written together changes no record that is there already.
+    """
+    if work.together is None and resubmit(customer):
+        work.record(CustomerUpdated.of(customer))
+
+
 async def _apply(work: Work, contact: Contact, given: Mapping[str, Any]) -> None:
+    if given.get("decision_role") is not None:
+        _refuse_unknown_role(work, given["decision_role"])
     for name in given.keys() & set(_PLAIN):
         value = given[name]
         setattr(contact, name, getattr(value, "value", value))
@@ -132,6 +153,12 @@ async def _apply(work: Work, contact: Contact, given: Mapping[str, Any]) -> None
         if "card_manager_id" in given or work.actor.user_id is None:
             raise Refused(KEY_PERSON_NEEDS_MANAGER("cardManagerId"))
         contact.card_manager_id = work.actor.user_id
+
+
+def _refuse_unknown_role(work: Work, role: str) -> None:
+    roles: list[str] = work.settings_of("contacts").decision_roles
+    if roles and role not in roles:
+        raise Refused(UNKNOWN_DECISION_ROLE("decisionRole", value=role, roles=", ".join(roles)))
 
 
 async def _replace_phones(work: Work, contact: Contact, given: Sequence[ContactPhoneInput]) -> None:

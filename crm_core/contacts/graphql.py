@@ -17,7 +17,7 @@ from crm_core.contacts.models import (
     RelationshipState,
 )
 from crm_core.contacts.queries import READ
-from crm_core.customers.graphql import common, phone_fields
+from crm_core.customers.graphql import common, phone_fields, phone_mask
 from crm_core.customers.queries import found_by
 from crm_core.graphql import (
     Filter,
@@ -88,7 +88,8 @@ CONTACT = ObjectType(
     filters=(
         Filter("search", str, "Finds by name, fragment, pinyin, initials, or end of a phone number (搜索).",
                lambda t, a, text: found_by("Contact", t, a, text)),
-        Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone),
+        Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone,
+               mask=phone_mask(reads="contact.read")),
         Filter("cardCheckDue", bool, "Whether the card is to be judged again (待核对, CS-052).",
                lambda t, a, due: queries.card_check_due(t, a, due=due)),
     ),
@@ -100,7 +101,7 @@ PHONE = ObjectType(
     model=ContactPhone,
     description="A telephone number of a contact (联系人电话, CS-050).",
     order=lambda t: [t.c.id.desc()],
-    fields=phone_fields(ContactPhoneUse),
+    fields=phone_fields(ContactPhoneUse, "contact.read"),
 )
 
 LINK = ObjectType(

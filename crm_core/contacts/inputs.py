@@ -43,7 +43,9 @@ class ContactFields(Command):
     employer: Words | None = omitted(description="Employer, when it is not the customer (工作单位, CS-051).")
     department: Words | None = omitted(description="Department (部门).")
     role: Words | None = omitted(description="Role for us, an open list (角色).")
-    decision_role: Words | None = omitted(description="Role in the purchase decision (购买决策角色, CS-055).")
+    decision_role: Words | None = omitted(
+        description="Role in the purchase decision; one of the deployment's, if it lists them (购买决策角色, CS-055)."
+    )
     decision_effect: Remark | None = omitted(description="Effect on the purchase decision (作用, CS-055).")
     concerns: Text | None = omitted(description="Points of concern (关心的要点, CS-055).")
     is_key_person: bool = omitted(

@@ -13,3 +13,7 @@ class ContactsSettings(BaseModel):
     card_check_days: int = Field(
         180, ge=1, description="Days after which a relationship card is to be judged again (CS-052)."
     )
+    decision_roles: list[str] = Field(
+        [],
+        description="Roles in the purchase decision that may be given (购买决策角色, CS-055); empty: any words.",
+    )

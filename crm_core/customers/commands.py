@@ -43,7 +43,6 @@ from crm_core.customers.inputs import (
 )
 from crm_core.customers.line_records import anything_changed, in_acting_line
 from crm_core.customers.models import (
-    ArchiveState,
     Customer,
     CustomerExternalId,
     CustomerKind,
@@ -138,7 +137,7 @@ class UpdateCustomer(ArchiveFields):
 
 
 async def update_customer(work: Work, command: UpdateCustomer) -> Customer:
-    """The changed customer. A returned archive that was mended waits for its approval again (CS-012)."""
+    """The changed customer. A returned archive that really changed waits for its approval again (CS-012)."""
     customer: Customer = work.subject
     await in_acting_line(work, customer, command.scope)
     given = command.given()
@@ -146,9 +145,8 @@ async def update_customer(work: Work, command: UpdateCustomer) -> Customer:
     if "phones" in given:
         await replace_phones(work, customer, command.phones)
     await _add_external_ids(work, customer, given.get("external_ids", ()))
-    if customer.archive_state == ArchiveState.RETURNED.value:
-        customer.archive_state = ArchiveState.PENDING.value
     if anything_changed(work):
+        dossier.resubmit(customer)
         work.record(CustomerUpdated.of(customer, phones_changed="phones" in given))
     await work.flush()
     if given.keys() & {

@@ -31,14 +31,12 @@ from crm_core.customers.models import (
     ArchiveState,
     Customer,
     CustomerDocument,
-    CustomerLine,
-    CustomerStage,
     CustomerTransaction,
     DocumentCategory,
     Origin,
 )
 from crm_core.customers.settings import CustomersSettings
-from crm_core.customers.stages import set_stage
+from crm_core.customers.stages import win
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
 
@@ -68,7 +66,8 @@ class FileDocument(Command):
     """File a paper in the archive of a customer (档案资料存档, CS-004, CS-010).
 
     The steward of the line does it, or somebody with `customer.documents`. Give the paper's `content`, or the `path`
-    of a file that is in the store already. A paper filed is never overwritten.
+    of a file that is in the store already. A paper filed is never overwritten. A returned archive waits for its
+    approval again (CS-012).
     """
 
     kind = "customer.file_document"
@@ -115,6 +114,7 @@ async def file_document(work: Work, command: FileDocument) -> CustomerDocument:
             filed_late=late,
         )
     )  # fmt: skip
+    resubmit(customer)
     shown = ids.show("doc", document.id)
     work.record(
         CustomerDocumentFiled.of(
@@ -197,7 +197,12 @@ def _found(store: Path, path: str) -> _Paper:
 
 
 class RecordTransaction(Command):
-    """Record a past transaction of a customer with the line (记录以往交易, CS-004); a prospect becomes a customer."""
+    """Record a transaction of a customer with the line (记录交易, CS-004); who trades becomes a customer (CS-001).
+
+    A prospect moves to CUSTOMER, and so does a dormant or lost one; the blacklist holds. A plugin whose own records are
+    trades performs this command inside its own: `await work.run(RecordTransaction(id=…, done_on=…, …))`. A returned
+    archive waits for its approval again (CS-012).
+    """
 
     kind = "customer.record_transaction"
     scope = "customer.write"
@@ -218,7 +223,7 @@ class RecordTransaction(Command):
 
 
 async def record_transaction(work: Work, command: RecordTransaction) -> CustomerTransaction:
-    """The transaction. Who trades is a customer (CS-001): a prospect of the line moves on."""
+    """The transaction. Who trades is a customer (CS-001): the line's row moves on wherever its stage allows it."""
     customer: Customer = work.subject
     row = await in_acting_line(work, customer, command.scope)
     transaction = work.add(
@@ -229,7 +234,8 @@ async def record_transaction(work: Work, command: RecordTransaction) -> Customer
             recorded_by_id=work.actor.user_id,
         )
     )  # fmt: skip
-    became = _won(work, row)
+    resubmit(customer)
+    became = win(work, row)
     shown = ids.show("txn", transaction.id)
     work.record(
         CustomerTransactionRecorded.of(customer, line=row.line, transaction=shown, became_customer=became)
@@ -237,15 +243,19 @@ async def record_transaction(work: Work, command: RecordTransaction) -> Customer
     return transaction
 
 
-def _won(work: Work, row: CustomerLine) -> bool:
-    if row.stage != CustomerStage.PROSPECT.value:
-        return False
-    set_stage(work, row, CustomerStage.CUSTOMER)
-    work.touch(row)
-    return True
-
-
 # -- approval
+
+
+def resubmit(customer: Customer) -> bool:
+    """Put a returned archive back to wait for its approval, now that it was mended (重新提交审批, CS-012).
+
+    Tells whether it was a returned one; any other archive stays as it is. Call it where something of the archive really
+    changed, and record one event of the customer.
+    """
+    if customer.archive_state != ArchiveState.RETURNED.value:
+        return False
+    customer.archive_state = ArchiveState.PENDING.value
+    return True
 
 
 class ConfirmArchive(Command):

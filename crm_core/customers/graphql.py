@@ -83,13 +83,18 @@ def masked_end(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return literal("****").concat(func.substr(text, func.length(text) - 3))
 
 
-def phone_fields(use: Any) -> tuple[Field, ...]:
+def phone_mask(shown: Any = masked_phone, reads: str = READ) -> Mask:
+    """Telephone numbers are whole only to who holds `customer.phone` as far as he reads."""
+    return Mask(shown, PHONE, reads)
+
+
+def phone_fields(use: Any, reads: str = READ) -> tuple[Field, ...]:
     """Fields of a telephone number, shown whole only with `customer.phone`."""
     return (
         field("number", str, "The number in E.164; masked without customer.phone (号码).", sql=lambda t, _a: t.c.e164,
-              nullable=False, mask=Mask(masked_phone, PHONE)),
+              nullable=False, mask=phone_mask(reads=reads)),
         field("raw", str, "The number as it was written; masked without customer.phone (原始号码).", nullable=False,
-              mask=Mask(masked_end, PHONE)),
+              mask=phone_mask(masked_end, reads)),
         field("use", use, "What it is (类型).", sql=lambda t, _a: t.c.kind, nullable=False),
         field("extension", str, "Extension (分机)."),
     )  # fmt: skip
@@ -189,7 +194,8 @@ CUSTOMER = ObjectType(
     filters=(
         Filter("search", str, "Finds by name, fragment, pinyin, initials, end of a phone number, or code (搜索).",
                lambda t, a, text: queries.found_by("Customer", t, a, text)),
-        Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone),
+        Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone,
+               mask=phone_mask()),
         Filter("externalId", str, "Has this id in some other system (外部编号).", queries.by_external_id),
         Filter("tag", str, "Has this tag (标签).", queries.by_tag),
         Filter("line", str, "Belongs to this line of yours (业务线).", queries.in_line),

@@ -53,8 +53,10 @@ async def _numbers(work: Work, customers: Sequence[UUID]) -> list[int]:
 
 
 def seal_identity(work: Work, customer: Customer, number: str | None) -> None:
-    """Keep an identity number encrypted, with its blind index and its mask; None takes it away."""
+    """Keep an identity number encrypted, with its blind index and its mask; None takes it away, the same changes nothing."""
     keyring = work.services.keyring
+    if number and keyring.blind(number, IDENTITY) == customer.identity_blind:
+        return
     customer.identity_sealed = keyring.seal(number, f"{IDENTITY}:{customer.id}") if number else None
     customer.identity_blind = keyring.blind(number, IDENTITY) if number else None
     customer.identity_masked = mask_identity(number) if number else None

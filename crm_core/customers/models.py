@@ -54,7 +54,12 @@ class Origin(StrEnum):
 
 
 class ArchiveState(StrEnum):
-    """Whether the archive (客户档案) waits for its approval (待确认), is confirmed (已确认) or was returned (退回)."""
+    """Whether the archive (客户档案) waits for its approval (待确认), is confirmed (已确认) or was returned (退回).
+
+    A returned archive waits again as soon as it was mended: a field changed, a paper filed, a transaction recorded, a
+    contact entered or changed. A confirmed one stays confirmed whatever changes later (CS-012): approval is given to the
+    archive once, later changes are watched by the periodic check (CS-011).
+    """
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -160,7 +165,9 @@ class Customer(Aggregate):
         "needs": Personal("profile", _SERVE),
         "preferences": Personal("profile", _SERVE),
         "remark": Personal("content", _SERVE),
-        "archive_remark": Personal("content", "Why the archive was closed"),
+        "archive_remark": Personal(
+            "content", "What the approver said when confirming or returning the archive"
+        ),
         "credit_status": Personal("profile", "Judging credit"),
     }
 

@@ -22,6 +22,7 @@ from crm_core.numbers import parse_phones
 from crm_core.tokens import recheck_pattern
 
 READ = "customer.read"
+SHOWN_DIGITS = 4
 Holds = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 
@@ -148,8 +149,12 @@ def review_due(t: Any, access: Access, *, due: bool) -> ColumnElement[bool]:
 
 
 def found_by(kind: str, t: Any, access: Access, text: str) -> ColumnElement[bool]:
-    """Rows of a kind that a search finds; three and more characters are compared once more with the name."""
-    candidates = search.matching(kind, text, access.dialect)
+    """Rows of a kind that a search finds; three and more characters are compared once more with the name.
+
+    Who sees telephone numbers only in part finds them by their last four digits, no more.
+    """
+    digits = None if access.actor.reaches_as_far("customer.phone", READ) else SHOWN_DIGITS
+    candidates = search.matching(kind, text, access.dialect, digits)
     if candidates is None:
         return false()
     pattern = recheck_pattern(text)

@@ -87,4 +87,17 @@ def set_stage(work: Work, row: CustomerLine, stage: CustomerStage) -> None:
     row.stage = stage.value
 
 
+def win(work: Work, row: CustomerLine) -> bool:
+    """Let a trade make the row's customer a CUSTOMER wherever the lifecycle has the move `win` (成交, CS-001).
+
+    Whoever was a prospect, dormant or lost moves on; one on the blacklist stays there. Tells whether the row moved; the
+    caller announces it in the one event it records of the customer.
+    """
+    if not STAGES.allows(row.stage, "win"):
+        return False
+    set_stage(work, row, CustomerStage(STAGES.move(row.stage, "win")))
+    work.touch(row)
+    return True
+
+
 COMMANDS: Mapping[type[Command], Perform] = {MoveStage: move_stage}

@@ -79,14 +79,19 @@ async def forget(session: AsyncSession, subject_id: UUID) -> None:
     )
 
 
-def matching(kind: str, query: str, dialect: str) -> Select[tuple[UUID]] | None:
+def matching(kind: str, query: str, dialect: str, digits: int | None = None) -> Select[tuple[UUID]] | None:
     """Ids of the records of a kind that match: name fragment, pinyin, initials, phone suffix, code; None: nothing can."""
-    groups = query_groups(query)
+    groups = [group for group in query_groups(query) if digits is None or not _longer(group, digits)]
     if not groups:
         return None
     document = SearchDocument.__table__.alias("found")
     found = _on_postgresql(document, groups) if dialect == "postgresql" else _on_sqlite(document, groups)
     return select(document.c.subject_id).where(document.c.kind == kind, found)
+
+
+def _longer(group: Sequence[str], digits: int) -> bool:
+    """Whether it asks for more last digits of a telephone number than this."""
+    return any(token[0] == "n" and len(token) - 1 > digits for token in group)
 
 
 def _on_postgresql(document: Any, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:

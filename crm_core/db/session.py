@@ -46,7 +46,7 @@ class Database:
             async with self.reads.connect() as connection:
                 yield connection
         except (DBAPIError, OSError) as error:
-            raise _fault(error) from error
+            raise fault(error) from error
 
     async def fetch(self, statement: Executable) -> Sequence[Row[Any]]:
         """All rows of one reading statement; a connection lost while idle is replaced once."""
@@ -54,11 +54,11 @@ class Database:
             return await self._fetch(statement)
         except (DBAPIError, OSError) as error:
             if not _is_lost(error):
-                raise _fault(error) from error
+                raise fault(error) from error
         try:
             return await self._fetch(statement)
         except (DBAPIError, OSError) as error:
-            raise _fault(error) from error
+            raise fault(error) from error
 
     async def _fetch(self, statement: Executable) -> Sequence[Row[Any]]:
         async with self.reads.connect() as connection:
@@ -109,7 +109,7 @@ class Database:
         except (DBAPIError, OSError) as error:
             if isinstance(error, DBAPIError) and not _is_lost(error) and not _is_busy(error):
                 raise
-            raise _fault(error) from error
+            raise fault(error) from error
         finally:
             await asyncio.shield(connection.close())
 
@@ -125,7 +125,7 @@ class Database:
                 if connection.sync_connection is not None:  # it was reached, then lost
                     await connection.close()
                 if last_try or not _is_lost(error):
-                    raise _fault(error) from error
+                    raise fault(error) from error
             else:
                 return connection
         raise AssertionError("unreachable")
@@ -247,10 +247,27 @@ def _is_busy(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and "locked" in str(error.orig)
 
 
-def _fault(error: BaseException) -> Exception:
+_DAMAGED = ("file is not a database", "disk image is malformed")
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether the database itself is in trouble: busy, out of reach or damaged; not what was asked of it."""
+    return _is_busy(error) or _is_lost(error) or _is_damaged(error)
+
+
+def _is_damaged(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and any(words in str(error.orig) for words in _DAMAGED)
+
+
+def fault(error: BaseException) -> Exception:
+    """What a driver's error means to a caller; one that is no trouble of the database itself comes back as it is."""
     if _is_busy(error):
         return Fault(
             "DATABASE_BUSY", "Another process holds the database; try again (数据库正被其他进程占用，请重试)"
+        )
+    if _is_damaged(error):
+        return Fault(
+            "DATABASE_DAMAGED", "The database file is damaged or is none (数据库文件已损坏或不是数据库)"
         )
     if _is_lost(error) or isinstance(error, OperationalError):
         return Unavailable("The database does not answer; try again later (数据库暂时不可用，请稍后重试)")

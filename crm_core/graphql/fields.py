@@ -39,10 +39,21 @@ YUAN = Yuan()
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Shows a column in part (`138****1234`) unless the actor holds the scope `unless` in some line."""
+    """Shows a column in part (`138****1234`) to who lacks the scope `unless`.
+
+    With `reads`, the scope that reads the record, `unless` must reach as far in every line where `reads` is held, so
+    that one's own customers do not open everybody's.
+    """
 
     sql: Callable[[ColumnElement[Any]], ColumnElement[Any]]
     unless: str
+    reads: str | None = None
+
+    def hides(self, access: Access) -> bool:
+        """Whether this caller sees the value only in part."""
+        if self.reads is None:
+            return not access.actor.may(self.unless)
+        return not access.actor.reaches_as_far(self.unless, self.reads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +83,7 @@ class Field:
     def expression(self, t: T, access: Access) -> ColumnElement[Any]:
         """The field's SQL, masked where the actor may see it only in part."""
         plain = self.plain(t, access)
-        if self.mask is None or access.actor.may(self.mask.unless):
+        if self.mask is None or not self.mask.hides(access):
             return plain
         return self.mask.sql(plain)
 
@@ -86,13 +97,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A further key of a type's `where`, beyond its filterable fields: `sql(t, access, value)` is its predicate."""
+    """A further key of a type's `where`, beyond its filterable fields: `sql(t, access, value)` is its predicate.
+
+    One that compares with a masked value names its `mask`: it is refused to whom the value is hidden.
+    """
 
     name: str
     type: Any
     description: str
     sql: Callable[[T, Access, Any], ColumnElement[bool]]
     owner: str = "core"
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)

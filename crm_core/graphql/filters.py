@@ -101,6 +101,8 @@ def _part(
     if own is not None:
         if own.owner in access.hidden:
             raise _forbidden(kind, own.name, f"belongs to plugin {own.owner}, enabled in none of your lines")
+        if own.mask is not None and own.mask.hides(access):
+            raise _forbidden(kind, own.name, f"needs the permission {own.mask.unless}, as far as you read")
         return own.sql(t, access, _converted(own.name, own.type, value))
     declared = kind.by_name[key]
     target = types.get(declared.target)
@@ -142,7 +144,7 @@ def _related(
 
 
 def _compared(declared: Field, t: Any, tests: Mapping[str, Any], access: Access) -> ColumnElement[bool]:
-    guessing = declared.mask is not None and not access.actor.may(declared.mask.unless)
+    guessing = declared.mask is not None and declared.mask.hides(access)
     if guessing and not tests.keys() <= {*_EQUALITY, "ne"}:
         raise GraphQLError(
             f"{declared.name} is shown to you in part only: compare it as a whole (仅支持精确匹配)",

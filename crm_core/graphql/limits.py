@@ -20,6 +20,8 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -34,6 +36,8 @@ from crm_core.settings import Limits
 
 LISTING_ROWS = 10
 """Rows a plain list is taken to have."""
+FREE_CONDITIONS = 10
+"""So many conditions and values of a `where` cost nothing."""
 ROWS_PER_COST = 10
 """So many rows of a list cost one."""
 MUTATION_COST = 10
@@ -231,13 +235,30 @@ class _Costs(_Fragments):
 
     def _paid(self, one: FieldNode, parent: GraphQLNamedType, field: GraphQLField, inner: _Cost) -> _Cost:
         declared = _declared(field)
-        own = declared.cost if declared else _undeclared_cost(one, parent, field)
+        own: float = declared.cost if declared else _undeclared_cost(one, parent, field)
         if declared is not None and declared.kind in ("connection", "query_connection"):
             rows = self._size(one)
+            own += self._conditions(one)
             return _Cost(own + rows / ROWS_PER_COST + inner.once + rows * inner.each_row)
         if _is_list(field) and one.selection_set:
             return _Cost(own + LISTING_ROWS / ROWS_PER_COST + LISTING_ROWS * inner.once)
         return _Cost(own + inner.once)
+
+    def _conditions(self, one: FieldNode) -> int:
+        """Each condition and value of a `where` beyond the first ten costs one."""
+        where = next((a.value for a in one.arguments or () if a.name.value == "where"), None)
+        return max(0, self._parts(where) - FREE_CONDITIONS)
+
+    def _parts(self, value: Any) -> int:
+        if isinstance(value, VariableNode):
+            return self._parts(self.variables.get(value.name.value))
+        if isinstance(value, ObjectValueNode):
+            return sum(1 + self._parts(field.value) for field in value.fields)
+        if isinstance(value, ListValueNode):
+            return sum(1 + self._parts(inner) for inner in value.values)
+        if isinstance(value, Mapping):
+            return sum(1 + self._parts(inner) for inner in value.values())
+        return sum(1 + self._parts(inner) for inner in value) if isinstance(value, list) else 0
 
     def _size(self, one: FieldNode) -> int:
         """Rows the connection may bring; what is no allowed number is refused when it runs."""
@@ -249,6 +270,8 @@ class _Costs(_Fragments):
                 asked = int(value.value)
             elif isinstance(value, VariableNode):
                 asked = self.variables.get(value.name.value)
+            if isinstance(asked, float) and asked.is_integer():
+                asked = int(asked)  # GraphQL takes 100.0 for an Int
             if isinstance(asked, int):
                 return max(0, min(asked, self.limits.page_max))
         return self.limits.page_default

@@ -86,8 +86,8 @@ def _asked(
             raise _bad("Each entry of orderBy names exactly one field, e.g. [{ createdAt: DESC }].")
         name, way = given[0]
         declared = kind.by_name[name]
-        mask = declared.mask.unless if declared.mask else None
-        denial = access.denial(declared.owner, declared.scope, mask)
+        mask = declared.mask.unless if declared.mask and declared.mask.hides(access) else None
+        denial = access.denial(declared.owner, declared.scope) or (mask and f"needs the permission {mask}")
         if denial is not None:
             raise GraphQLError(f"orderBy {name} {denial} (无权访问)", extensions={"code": "FORBIDDEN"})
         key = Key(name, declared.plain(t, access), declared.type, way == "DESC", declared.nullable)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 MOST_ERRORS_SHOWN: Final = 100
 RETRY_SECONDS: Final = "2"
+_AWAY = frozenset({"DATABASE_UNAVAILABLE", "DATABASE_BUSY"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -292,7 +293,8 @@ class GraphQLServer:
             return _request_error_status(exchange), answer | {"extensions": extensions}
         answer |= {"data": result.data, "extensions": extensions}
         nothing = not any(value is not None for value in (result.data or {}).values())
-        return (503 if nothing and "DATABASE_UNAVAILABLE" in exchange.codes else 200), answer
+        away = not _AWAY.isdisjoint(exchange.codes)
+        return (503 if nothing and away else 200), answer
 
     # -- errors
 
@@ -302,7 +304,7 @@ class GraphQLServer:
         shown: dict[str, Any] = dict(error.formatted)
         shown["message"] = message
         shown["extensions"] = {**(error.extensions or {}), "code": code}
-        if code in ("INTERNAL", "PLUGIN_FIELD_FAILED", "DATABASE_UNAVAILABLE"):
+        if code in ("INTERNAL", "PLUGIN_FIELD_FAILED", *_AWAY):
             shown["extensions"]["requestId"] = exchange.request_id
         return shown
 
@@ -386,7 +388,7 @@ def _request_error_status(exchange: Exchange) -> int:
 
 def _status_of_fault(error: Exception) -> int:
     if isinstance(error, Fault):
-        return {"DATABASE_UNAVAILABLE": 503, "DATABASE_BUSY": 503}.get(error.code, 500)
+        return 503 if error.code in _AWAY else 500
     return 503 if isinstance(error, PoolTimeoutError) else 500
 
 

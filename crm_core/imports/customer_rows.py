@@ -5,6 +5,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TypeAlias
 
+from crm_core.customers.models import DuplicateKeyKind
 from crm_core.imports.cells import Cell, Fault, is_blank, is_totals, plain, read_day, text
 from crm_core.imports.mapping import Binding
 from crm_core.imports.outcomes import Problem, Rejected, Severity, Skipped, SkipReason
@@ -28,16 +29,6 @@ class CustomerKind(StrEnum):
 
     PERSON = "PERSON"
     ORGANISATION = "ORGANISATION"
-
-
-class KeyKind(StrEnum):
-    """By what two customers are compared for a merge (查重)."""
-
-    MOBILE = "MOBILE"
-    LANDLINE = "LANDLINE"
-    CREDIT_CODE = "CREDIT_CODE"
-    IDENTITY_NUMBER = "IDENTITY_NUMBER"
-    COMPANY_NAME = "COMPANY_NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +92,20 @@ def parse_customer(row: Row, binding: Binding, as_of: date, *, lenient: bool) ->
     return Rejected(row.number, draft.external_id, draft.problems) if fatal else draft
 
 
-def duplicate_keys(draft: CustomerDraft) -> frozenset[tuple[KeyKind, str]]:
+def duplicate_keys(draft: CustomerDraft) -> frozenset[tuple[DuplicateKeyKind, str]]:
     """Everything by which this customer may be the same as another (疑似重复).
 
     Each telephone number without its extension, the credit code, the identity number, and the comparable name of
     an organisation; a person's name alone is none.
     """
-    keys = {(KeyKind(phone.kind.value), phone.e164) for phone in draft.phones}
+    keys = {(DuplicateKeyKind.PHONE, phone.e164) for phone in draft.phones}
     if draft.credit_code:
-        keys.add((KeyKind.CREDIT_CODE, draft.credit_code))
+        keys.add((DuplicateKeyKind.CREDIT_CODE, draft.credit_code))
     if draft.identity_number:
-        keys.add((KeyKind.IDENTITY_NUMBER, draft.identity_number))
+        keys.add((DuplicateKeyKind.IDENTITY, draft.identity_number))
     name = company_key(draft.name) if draft.kind is CustomerKind.ORGANISATION else None
     if name:
-        keys.add((KeyKind.COMPANY_NAME, name))
+        keys.add((DuplicateKeyKind.COMPANY, name))
     return frozenset(keys)
 
 

@@ -10,7 +10,7 @@ from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType
-from crm_core.imports import commands, events, graphql, models, runner
+from crm_core.imports import batch, commands, events, graphql, models
 from crm_core.outbox.events import Event
 from crm_core.registry import RoleTemplate, Scope
 
@@ -48,7 +48,7 @@ def crm_events() -> Sequence[type[Event]]:
 @hookimpl
 def crm_messages() -> Sequence[Message]:
     """Refusals of this room."""
-    return (*commands.MESSAGES, *runner.MESSAGES)
+    return (*commands.MESSAGES, *batch.MESSAGES)
 
 
 @hookimpl

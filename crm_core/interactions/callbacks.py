@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -19,15 +20,22 @@ from crm_core.customers.models import (
     CustomerStage,
     LineChangeKind,
 )
-from crm_core.errors import Refused
+from crm_core.errors import Refused, UserError, raise_if
 from crm_core.interactions import tasks
 from crm_core.interactions.events import CallbackPlanSet, CardRestored, CardVoided
 from crm_core.interactions.models import Callback, CallbackPlan, Channel, Interaction
 from crm_core.interactions.people import Short, TeamId, UserId, Words, performer_of, team_of
 from crm_core.interactions.queries import customer_line, last_callbacks, local_day, locked_line
-from crm_core.interactions.refusals import CARD_NOT_VOID, CARD_STILL_INVALID, PERIOD_REVERSED
+from crm_core.interactions.refusals import (
+    CARD_NOT_VOID,
+    CARD_STILL_INVALID,
+    OLD_CUSTOMERS_CHANNEL,
+    PERIOD_REVERSED,
+)
 from crm_core.work import Work
 
+CALLED_OR_MET = (Channel.PHONE, Channel.FACE_TO_FACE)
+"""How old customers are called back (CS-129)."""
 CallbackPlanId = Annotated[UUID, Ref("CallbackPlan", "cbp")]
 
 
@@ -160,19 +168,21 @@ class SetCallbackPlan(Command):
     team_id: TeamId = Field(description="Team or department that calls back (部门).")
     name: Short = Field(min_length=1, max_length=120, description="Name of the plan (计划名称).")
     every_days: int = Field(ge=1, le=3650, description="A callback at least every so many days (间隔天数).")
-    channel: Channel | None = Field(None, description="Channel that meets the plan; null: any (渠道).")
+    channel: Channel | None = Field(
+        None, description="The one channel that meets the plan; null: those of the settings (渠道)."
+    )
     old_customers: bool = Field(
         False,
-        description="Only old customers (stage CUSTOMER), by telephone or on site only (老客户, CS-129).",
+        description="Only old customers (stages CUSTOMER and DORMANT), by telephone or on site only; no channel then "
+        "(老客户, CS-129).",
     )
     valid_from: date = Field(description="First day of the plan (生效日期).")
     valid_to: date | None = Field(None, description="Last day of the plan; null: open (失效日期).")
 
 
 async def set_callback_plan(work: Work, command: SetCallbackPlan) -> CallbackPlan:
-    """The plan of this team and name, new or changed."""
-    if command.valid_to is not None and command.valid_to < command.valid_from:
-        raise Refused(PERIOD_REVERSED("validTo", rule="CS-128"))
+    """The plan of this team and name, new or changed, with the channels that meet it."""
+    raise_if(_contradictions(command))
     team_id = await team_of(work, command.team_id, None)
     own = (
         CallbackPlan.line == work.acting_line,
@@ -181,6 +191,7 @@ async def set_callback_plan(work: Work, command: SetCallbackPlan) -> CallbackPla
     )
     plan = await work.session.scalar(select(CallbackPlan).where(*own))
     values = command.model_dump(by_alias=False, exclude={"team_id", "name"})
+    values["channels"] = [channel.value for channel in _fitting(work, command)]
     if plan is None:
         plan = work.add(CallbackPlan(line=work.acting_line, team_id=team_id, name=command.name, **values))
     else:
@@ -188,6 +199,23 @@ async def set_callback_plan(work: Work, command: SetCallbackPlan) -> CallbackPla
             setattr(plan, column, value)
     work.record(CallbackPlanSet.of(plan))
     return plan
+
+
+def _contradictions(command: SetCallbackPlan) -> Iterator[UserError]:
+    if command.valid_to is not None and command.valid_to < command.valid_from:
+        yield PERIOD_REVERSED("validTo", rule="CS-128")
+    if command.old_customers and command.channel is not None:
+        yield OLD_CUSTOMERS_CHANNEL("channel")
+
+
+def _fitting(work: Work, command: SetCallbackPlan) -> Sequence[Channel]:
+    """Channels that meet the plan: SMS alone is no callback unless plan or settings name it (CS-128, CS-131)."""
+    if command.old_customers:
+        return CALLED_OR_MET
+    if command.channel is not None:
+        return (command.channel,)
+    channels: list[Channel] = work.settings_of("interactions").callback_channels
+    return channels
 
 
 COMMANDS: dict[type[Command], Perform] = {RestoreCard: restore_card, SetCallbackPlan: set_callback_plan}

@@ -53,7 +53,7 @@ async def cancel_interaction(work: Work, _command: CancelInteraction) -> Interac
 
 
 class UpdateInteraction(_ChangingCommand):
-    """Change an interaction; what is left out stays. Time, performer and visit plan only while planned (修改互动)."""
+    """Change an interaction; what is left out stays. Time, performer, target and visit plan only while planned (修改互动)."""
 
     kind = "interaction.update"
     subject = "id"
@@ -63,18 +63,19 @@ class UpdateInteraction(_ChangingCommand):
     next_step: Words = omitted(max_length=2000, description="What follows (下一步).")
     next_on: date | None = omitted(description="Day of the next contact (下次联系日期).")
     participants: list[ParticipantInput] = omitted(max_length=50, description="Who takes part (参与人).")
+    target: Words = omitted(max_length=2000, description="What it is to reach (接触目标).")
     planned_at: Moment = omitted(description="When it is to take place (计划时间).")
     performer_id: UserId = omitted(description="Who performs it (执行人).")
     channel: Channel = omitted(description="Channel (渠道).")
     visit: VisitPlanInput = omitted(description="Plan of a visit; what is left out stays (探望计划).")
 
 
-_REPLANNED = frozenset({"planned_at", "performer_id", "channel", "visit"})
+_REPLANNED = frozenset({"planned_at", "performer_id", "channel", "target", "visit"})
 _AMENDED = {"subject_text": "subject", "content": "content", "next_step": "next_step", "next_on": "next_on"}
 
 
 async def update_interaction(work: Work, command: UpdateInteraction) -> Interaction:
-    """The changed interaction; a done one keeps its time, performer, channel and plan, and a report in words."""
+    """The changed interaction; a done one keeps its time, performer, channel, target and plan, and a report in words."""
     row: Interaction = work.subject
     given = command.given()
     states.move(states.INTERACTION, row, "replan" if _REPLANNED & given.keys() else "amend")
@@ -99,12 +100,14 @@ async def _replan(work: Work, row: Interaction, command: UpdateInteraction) -> N
         row.performer_id = await performer_of(work, command.performer_id)
     if "channel" in given:
         row.channel = command.channel
+    if "target" in given:
+        row.target = command.target
     if "visit" in given:
         await _change_visit(work, row, command.visit)
 
 
 def _too_late(work: Work, row: Interaction, planned_at: datetime) -> Iterator[UserError]:
-    if row.is_visit and planned_at < work.now:
+    if row.is_visit and planned_at <= work.now:
         yield PLAN_TOO_LATE("plannedAt", planned=planned_at.isoformat(), now=work.now.isoformat())
 
 

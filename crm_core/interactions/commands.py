@@ -33,7 +33,7 @@ from crm_core.interactions.people import (
     set_participants,
     team_of,
 )
-from crm_core.interactions.queries import customer_line, imported, local_day
+from crm_core.interactions.queries import customer_line, imported, kind_of, local_day
 from crm_core.interactions.refusals import (
     ALREADY_RECORDED,
     CHANNEL_REQUIRED,
@@ -41,7 +41,6 @@ from crm_core.interactions.refusals import (
     IN_FUTURE,
     NOT_A_VISIT,
     PLAN_TOO_LATE,
-    UNKNOWN_KIND,
     VISIT_NEEDS_PLAN,
 )
 from crm_core.interactions.reports import send_reports
@@ -74,6 +73,11 @@ class PlanInteraction(_InteractionCommand):
     channel: Channel | None = Field(None, description="Channel; default: the kind's (渠道, CS-127).")
     is_callback: bool = Field(False, description="Whether it is a callback (是否回访).")
     subject_text: Short = Field("", alias="subject", description="What it is about (主题).")
+    target: Words = Field(
+        "",
+        max_length=2000,
+        description="What it is to reach (接触目标); of a visit, give it in its plan.",
+    )
     performer_id: UserId | None = Field(None, description="Who performs it; default: you (执行人).")
     team_id: TeamId | None = Field(None, description="Team it counts for; default: the customer's (团队).")
     participants: list[ParticipantInput] = Field(
@@ -84,7 +88,7 @@ class PlanInteraction(_InteractionCommand):
 
 async def plan_interaction(work: Work, command: PlanInteraction) -> Interaction:
     """A planned interaction; a visit's plan must lie ahead and name purpose and target."""
-    kind = _kind(work, command.interaction_kind)
+    kind = kind_of(work, command.interaction_kind)
     line = await customer_line(work, command.customer_id, "customerId")
     channel = command.channel or kind.channel
     raise_if(_plan_problems(work, command, kind, channel))
@@ -99,6 +103,7 @@ async def plan_interaction(work: Work, command: PlanInteraction) -> Interaction:
             is_visit=kind.plan_required,
             is_callback=command.is_callback,
             subject=command.subject_text,
+            target=command.target,
             occurred_at=command.planned_at,
             occurred_on=local_day(work, command.planned_at),
             planned_at=command.planned_at,
@@ -124,7 +129,7 @@ def _plan_problems(
             yield NOT_A_VISIT("visit", kind=kind.name)
         return
     yield from plan_problems(work, command.visit)
-    if command.planned_at < work.now:
+    if command.planned_at <= work.now:
         yield PLAN_TOO_LATE("plannedAt", planned=command.planned_at.isoformat(), now=work.now.isoformat())
 
 
@@ -168,7 +173,7 @@ class LogInteraction(_InteractionCommand):
 
 async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
     """A done interaction. A visit is refused without plan (CS-106), any contact without report (CS-119)."""
-    kind = _kind(work, command.interaction_kind)
+    kind = kind_of(work, command.interaction_kind)
     line = await customer_line(work, command.customer_id, "customerId")
     occurred_at = command.occurred_at or work.now
     channel = command.channel or kind.channel
@@ -280,13 +285,6 @@ async def _finish(work: Work, row: Interaction, command: LogInteraction | Comple
     await note_callback(work, row, command.callback, row.team_id)
     await judge_card(work, row)
     await send_reports(work, row, command.report_to)
-
-
-def _kind(work: Work, name: str) -> InteractionKind:
-    kinds = work.registry.interaction_kinds
-    if name not in kinds:
-        raise Refused(UNKNOWN_KIND("kind", kind=name, known=", ".join(sorted(kinds))))
-    return kinds[name]
 
 
 COMMANDS: dict[type[Command], Perform] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -10,9 +10,11 @@ from sqlalchemy import (
     Date,
     FromClause,
     Integer,
+    Interval,
     ScalarSelect,
     Select,
     String,
+    Text,
     and_,
     cast,
     distinct,
@@ -26,14 +28,13 @@ from sqlalchemy import (
     union_all,
 )
 
-from crm_core.customers.models import CustomerLine
+from crm_core.customers.models import CustomerLine, CustomerStage
 from crm_core.graphql.access import Access
-from crm_core.interactions.models import Cadence, CallbackPlan, Channel, Interaction
+from crm_core.interactions.models import Cadence, CallbackPlan, Interaction
 from crm_core.interactions.queries import reached_lines
 
 MONTHS_SHOWN = 24
-OLD_CUSTOMER = "CUSTOMER"
-CALLED_OR_MET = (Channel.PHONE.value, Channel.FACE_TO_FACE.value)
+OLD_CUSTOMER = (CustomerStage.CUSTOMER.value, CustomerStage.DORMANT.value)
 
 
 # -- days in SQL
@@ -47,10 +48,11 @@ def plus_days(access: Access, day: ColumnElement[Any], days: ColumnElement[int])
 
 
 def day_of(access: Access, moment: ColumnElement[Any]) -> ColumnElement[date]:
-    """The UTC day of a moment, on either database."""
+    """The local day of a moment, on either database: by the offset the caller's zone has now."""
+    offset = access.now.astimezone(access.zone).utcoffset() or timedelta()
     if access.dialect == "sqlite":
-        return func.date(moment, type_=Date())
-    return cast(func.timezone("UTC", moment), Date())
+        return func.date(moment, f"{offset // timedelta(minutes=1):+d} minutes", type_=Date())
+    return cast(func.timezone("UTC", moment) + literal(offset, Interval()), Date())
 
 
 def month_of(access: Access, day: ColumnElement[Any]) -> ColumnElement[str]:
@@ -146,20 +148,16 @@ def _in_force(cl: Any, cadence: Any, access: Access) -> ColumnElement[bool]:
 def callback_due(plan: Any, c: Any, access: Access) -> ColumnElement[bool]:
     """Customers of the plan's team whose last fitting callback is older than the plan allows (CS-128, CS-129).
 
-    A plan for old customers covers customers (stage CUSTOMER) and is met by telephone or on site only; any other is
-    met by its channel, or by every channel when it names none.
+    Only callbacks through the plan's channels fit. A plan for old customers covers those who trade with us or did
+    (stages CUSTOMER and DORMANT).
     """
     cl, i = CustomerLine.__table__.alias("cl"), Interaction.__table__.alias("called")
-    fitting = or_(
-        and_(plan.c.old_customers == true(), i.c.channel.in_(CALLED_OR_MET)),
-        and_(plan.c.old_customers != true(), or_(plan.c.channel.is_(None), plan.c.channel == i.c.channel)),
-    )
     called = exists().where(
         i.c.customer_id == cl.c.customer_id,
         _same_line(i, cl),
         i.c.is_callback == true(),
         i.c.status == "DONE",
-        fitting,
+        _listed(plan.c.channels, i.c.channel),
         plus_days(access, i.c.occurred_on, plan.c.every_days) >= access.today(),
     )
     return (
@@ -168,12 +166,18 @@ def callback_due(plan: Any, c: Any, access: Access) -> ColumnElement[bool]:
             cl.c.customer_id == c.c.id,
             cl.c.line == plan.c.line,
             cl.c.team_id == plan.c.team_id,
-            or_(plan.c.old_customers != true(), cl.c.stage == OLD_CUSTOMER),
+            or_(plan.c.old_customers != true(), cl.c.stage.in_(OLD_CUSTOMER)),
             reached_lines(cl, access),
             ~called,
         )
         .correlate(c, plan)
     )
+
+
+def _listed(channels: ColumnElement[Any], channel: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a channel stands in a list kept as JSON, on either database."""
+    text = cast(channels, Text())
+    return func.replace(text, literal('"') + channel + literal('"'), "") != text
 
 
 def callback_overdue(c: Any, access: Access, value: bool) -> ColumnElement[bool]:  # noqa: FBT001  # the filter's value
@@ -225,6 +229,7 @@ def coverage(access: Access) -> FromClause:
 
 
 def _months(access: Access) -> list[str]:
-    """This month and those before it, latest first, as `2025-11`."""
-    this = access.now.year * 12 + access.now.month - 1
+    """This month of the caller's zone and those before it, latest first, as `2025-11`."""
+    today = access.now.astimezone(access.zone)
+    this = today.year * 12 + today.month - 1
     return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(this, this - MONTHS_SHOWN, -1)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from crm_core.graphql import (
     Filter,
@@ -38,6 +39,12 @@ from crm_core.interactions.queries import (
     visible_tasks,
 )
 from crm_core.interactions.timeline import entries_of, source
+
+
+def _guided_outside(t: Any) -> ColumnElement[bool]:
+    spent, planned, most = t.c.guidance_minutes, t.c.guidance_planned, t.c.guidance_most
+    return or_(spent < planned, and_(spent > planned, spent > most))
+
 
 INTERACTION = ObjectType(
     name="Interaction",
@@ -75,6 +82,7 @@ INTERACTION = ObjectType(
             filter=True,
         ),
         words("subject", "What it is about (主题)."),
+        words("target", "What it is to reach (接触目标); a visit's stands in its plan."),
         words("content", "The short report: what was said and found (内容, CS-119)."),
         field(
             "occurredAt",
@@ -189,6 +197,13 @@ VISIT = ObjectType(
         words("competitors", "Competitors' customer relations (竞争对手情况, CS-114)."),
         words("guidance", "Guidance given on site (现场指导, CS-114)."),
         field("guidanceMinutes", int, "Minutes spent on guidance (指导时间, CS-116)."),
+        field(
+            "guidanceOutsideTarget",
+            bool,
+            "Whether less was spent on guidance than set aside, or more than the settings of the plan's day aim at; "
+            "null: not noted, or no plan (超出指导时间目标, CS-116).",
+            sql=lambda t, _a: _guided_outside(t),
+        ),
         words("creditChange", "Changes in credit (信用异动, CS-114)."),
         words("creditChangeCause", "Their causes (异动原因, CS-114)."),
         words("companyTopics", "Company information given (企业信息, CS-115)."),
@@ -205,6 +220,7 @@ VISIT = ObjectType(
             nullable=False,
             filter=True,
         ),
+        user("submittedBy", "Who drew the report up and handed it in (制表人)."),
         user("reviewedBy", "The superior who reviewed it (审核人)."),
         field("reviewedAt", datetime, "When it was reviewed (审核时间)."),
         field("reviewResult", ReviewResult, "Accepted or returned (审核结果).", filter=True),

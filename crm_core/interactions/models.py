@@ -113,6 +113,7 @@ class Interaction(Aggregate):
     personal: ClassVar[dict[str, Personal]] = {
         "subject": Personal("content", "What the contact was about"),
         "content": Personal("content", "What was said; part of the customer archive (CS-014)"),
+        "target": Personal("content", "What a planned contact is to reach"),
         "next_step": Personal("content", "What follows from the contact"),
         "consultant_name": Personal(
             "identity", "Who held the contact, as an imported file names him", mask="name"
@@ -128,6 +129,7 @@ class Interaction(Aggregate):
     is_visit: Mapped[bool] = mapped_column(Boolean, default=False)
     is_callback: Mapped[bool] = mapped_column(Boolean, default=False)
     subject: Mapped[str] = mapped_column(String(200), default="")
+    target: Mapped[str] = mapped_column(String(2000), default="")
     content: Mapped[str] = mapped_column(Text, default="")
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     occurred_on: Mapped[date] = mapped_column(Date)
@@ -160,10 +162,15 @@ class Participant(Record):
 
 
 class Visit(Record):
-    """Plan and report of a visit (探望计划、探望报告), one row per visiting interaction (CS-106, CS-110 to CS-117)."""
+    """Plan and report of a visit (探望计划、探望报告), one row per visiting interaction (CS-106, CS-110 to CS-117).
+
+    `guidance_planned` and `guidance_most` are the least and most minutes of guidance aimed at; `submitted_by_id` is
+    who drew up the report as it stands (制表人).
+    """
 
     __tablename__ = "interaction_visits"
     personal: ClassVar[dict[str, Personal]] = {
+        "target": Personal("content", "What the visit is to reach (CS-106)"),
         "host_name": Personal("identity", "Whom we met (CS-112)", mask="name"),
         "host_title": Personal("profile", "Post of the host (CS-112)"),
         "decision_power": Personal("profile", "The host's say on future cooperation (CS-112)"),
@@ -171,7 +178,17 @@ class Visit(Record):
         "attitude": Personal("content", "The customer's attitude (CS-112)"),
         "demands": Personal("content", "Demands and suggestions (CS-112)"),
         "feedback": Personal("content", "The customer's feedback (CS-117)"),
+        "prospects": Personal("content", "Back-up customers in the local market (CS-114)"),
+        "competitors": Personal("content", "Competitors' customer relations (CS-114)"),
+        "guidance": Personal("content", "Guidance given on site (CS-114)"),
         "credit_change": Personal("content", "Changes in the customer's credit (CS-114)"),
+        "credit_change_cause": Personal("content", "Causes of the changes in credit (CS-114)"),
+        "company_topics": Personal("content", "Company information given (CS-115)"),
+        "activity_topics": Personal("content", "Activity information given (CS-115)"),
+        "product_topics": Personal("content", "Product information given (CS-115)"),
+        "competitor_topics": Personal("content", "Competitor information given (CS-115)"),
+        "objections": Personal("content", "Objections and how they were handled (CS-115)"),
+        "gifts": Personal("content", "Gifts given (CS-115)"),
         "review_comment": Personal("content", "The superior's remark on the report"),
     }
 
@@ -183,6 +200,7 @@ class Visit(Record):
     checklist: Mapped[list[str]] = mapped_column(JsonValue)
     preparations: Mapped[list[str]] = mapped_column(JsonValue)
     guidance_planned: Mapped[int | None] = mapped_column(Integer)
+    guidance_most: Mapped[int | None] = mapped_column(Integer)
     host_name: Mapped[str] = mapped_column(String(120), default="")
     host_title: Mapped[str] = mapped_column(String(120), default="")
     decision_power: Mapped[str] = mapped_column(String(500), default="")
@@ -203,6 +221,7 @@ class Visit(Record):
     objections: Mapped[str] = mapped_column(String(4000), default="")
     gifts: Mapped[str] = mapped_column(String(1000), default="")
     submitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    submitted_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     is_late: Mapped[bool] = mapped_column(Boolean, default=False)
     reviewed_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     reviewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -293,7 +312,10 @@ class Cadence(Aggregate):
 
 
 class CallbackPlan(Aggregate):
-    """A team's plan of regular callbacks (客户回访计划, CS-128); for old customers by telephone or on site (CS-129)."""
+    """A team's plan of regular callbacks (客户回访计划, CS-128); for old customers by telephone or on site (CS-129).
+
+    `channel` is the one it names, `channels` those that meet it, written down when the plan is set.
+    """
 
     __tablename__ = "interaction_callback_plans"
     __table_args__ = (
@@ -307,6 +329,7 @@ class CallbackPlan(Aggregate):
     name: Mapped[str] = mapped_column(String(120))
     every_days: Mapped[int] = mapped_column(Integer)
     channel: Mapped[str | None] = mapped_column(String(40))
+    channels: Mapped[list[str]] = mapped_column(JsonValue)
     old_customers: Mapped[bool] = mapped_column(Boolean, default=False)
     valid_from: Mapped[date] = mapped_column(Date)
     valid_to: Mapped[date | None] = mapped_column(Date)

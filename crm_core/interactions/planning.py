@@ -44,7 +44,8 @@ CALLBACK_PLAN = ObjectType(
         words("name", "Name (计划名称)."),
         TEAM,
         field("everyDays", int, "A callback at least every so many days (间隔天数).", nullable=False),
-        field("channel", Channel, "Channel that meets it; null: any (渠道)."),
+        field("channel", Channel, "The one channel it names; null: none (渠道)."),
+        field("channels", list[Channel], "Channels that meet it (有效渠道, CS-128, CS-129).", nullable=False),
         field(
             "oldCustomers",
             bool,

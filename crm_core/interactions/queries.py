@@ -16,6 +16,8 @@ from crm_core.customers.queries import reached_in
 from crm_core.errors import Refused
 from crm_core.graphql.access import Access
 from crm_core.interactions.models import Callback, Interaction, Visit
+from crm_core.interactions.refusals import UNKNOWN_KIND
+from crm_core.registry import InteractionKind
 from crm_core.work import Work
 
 # -- row rules
@@ -63,6 +65,15 @@ def reached_lines(cl: Any, access: Access) -> ColumnElement[bool]:
 
 
 # -- look-ups of commands
+
+
+def kind_of(work: Work, name: str) -> InteractionKind:
+    """The kind of interaction of this name; refused at `kind` when no room or plugin knows it."""
+    kinds = work.registry.interaction_kinds
+    if name not in kinds:
+        raise Refused(UNKNOWN_KIND("kind", kind=name, known=", ".join(sorted(kinds))))
+    return kinds[name]
+
 
 CUSTOMER_LINES = "customer lines"
 """Key under which an import keeps rows of the line acted in that it fetched ahead, by customer."""

@@ -84,8 +84,8 @@ REPORT_ACCEPTED = Message(
 )
 OWN_REPORT = Message(
     "OWN_REPORT",
-    "A report is reviewed by the superior, not by who made the visit.",
-    "报告须由上级审核，不能由拜访人自己审核。",
+    "A report is reviewed by the superior, not by who made the visit or handed the report in.",
+    "报告须由上级审核，不能由拜访人或提交人自己审核。",
     rule="CS-106",
 )
 CARD_NOT_VOID = Message(
@@ -97,6 +97,12 @@ CARD_STILL_INVALID = Message(
     "最近一次回访仍为短信；请先以其他方式回访。",
     rule="CS-131",
 )
+OLD_CUSTOMERS_CHANNEL = Message(
+    "OLD_CUSTOMERS_CHANNEL",
+    "A plan for old customers is met by telephone or on site; leave the channel out.",
+    "老客户回访计划须以电话或上门完成，请勿填写渠道。",
+    rule="CS-129",
+)
 PERIOD_REVERSED = Message("PERIOD_REVERSED", "The period ends before it begins.", "期间的结束早于开始。")
 ZONE_MISSING = Message("ZONE_MISSING", "The moment has no time zone.", "时间缺少时区。")
 
@@ -104,5 +110,5 @@ MESSAGES: tuple[Message, ...] = (
     UNKNOWN_KIND, VISIT_NEEDS_PLAN, PLAN_TOO_LATE, PLAN_AFTER_VISIT, VISIT_PLAN_INCOMPLETE, NOT_A_VISIT,
     UNKNOWN_PREPARATION, CONTENT_REQUIRED, VISIT_RECORD_INCOMPLETE, CHANNEL_REQUIRED, IN_FUTURE, OTHER_CUSTOMER,
     OTHER_LINE, WHO_REQUIRED, ALREADY_RECORDED, REPORT_MISSING, REPORT_ACCEPTED, OWN_REPORT, CARD_NOT_VOID,
-    CARD_STILL_INVALID, PERIOD_REVERSED,
+    CARD_STILL_INVALID, OLD_CUSTOMERS_CHANNEL, PERIOD_REVERSED,
 )  # fmt: skip

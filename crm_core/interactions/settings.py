@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crm_core.interactions.models import Channel
+
 CHECKLIST = [
     "拜访计划与目标 Plan and target",
     "拜访技巧 Visit skills",
@@ -35,11 +37,16 @@ class InteractionSettings(BaseModel):
     guidance_minutes_most: int = Field(
         120,
         ge=0,
-        description="Minutes set aside to guide the customer, at most; noted, never enforced (CS-116).",
+        description="Minutes on guidance beyond which a visit is marked outside its target, never refused (CS-116).",
     )
     report_roles: list[str] = Field(
         ["regional_director", "marketing_gm"],
         description="Roles whose holders in the line get the short report on each contact (CS-119).",
+    )
+    callback_channels: list[Channel] = Field(
+        [Channel.PHONE, Channel.EMAIL, Channel.FACE_TO_FACE],
+        min_length=1,
+        description="Channels that meet a callback plan which names none, from when it is set (CS-128).",
     )
     sms_callback_limit: int = Field(
         3, ge=1, description="So many callbacks by SMS alone, one after another, void the card (CS-131)."

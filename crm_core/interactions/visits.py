@@ -31,7 +31,7 @@ from crm_core.interactions.models import (
     VisitPurpose,
 )
 from crm_core.interactions.people import Long, Short, TeamId, Words, team_of
-from crm_core.interactions.queries import visit_of, visits_between
+from crm_core.interactions.queries import kind_of, visit_of, visits_between
 from crm_core.interactions.refusals import (
     NOT_A_VISIT,
     OWN_REPORT,
@@ -93,9 +93,9 @@ def add_plan(work: Work, row: Interaction, plan: VisitPlanInput) -> Visit:
         Visit(interaction_id=row.id, checklist=list(settings.preparations), purposes=[], preparations=[])
     )
     change_plan(visit, plan)
-    visit.guidance_planned = (
-        plan.guidance_minutes if plan.guidance_minutes is not None else settings.guidance_minutes
-    )
+    if visit.guidance_planned is None:
+        visit.guidance_planned = settings.guidance_minutes
+    visit.guidance_most = settings.guidance_minutes_most
     return visit
 
 
@@ -119,7 +119,7 @@ async def refuse_unplanned(work: Work, row: Interaction) -> None:
     visit = await visit_of(work, row)
     if visit is None or not visit.purposes or not visit.target:
         raise Refused(VISIT_NEEDS_PLAN("id"))
-    if row.occurred_at < visit.created_at and work.options.channel != "import":
+    if row.occurred_at <= visit.created_at and work.options.channel != "import":
         raise Refused(PLAN_AFTER_VISIT("occurredAt", planned=visit.created_at.isoformat()))
 
 
@@ -187,7 +187,8 @@ async def submit_report(work: Work, command: SubmitReport) -> Interaction:
     raise_if(_missing(row, visit))
     if visit.submitted_at is None:
         visit.is_late = is_late(work, row)
-    visit.submitted_at, visit.review_result = work.now, None
+    visit.submitted_at, visit.submitted_by_id = work.now, work.actor.user_id
+    visit.review_result = None
     work.record(VisitReportSubmitted.of(row, late=visit.is_late))
     return row
 
@@ -232,7 +233,7 @@ async def review_report(work: Work, command: ReviewReport) -> Interaction:
         raise Refused(REPORT_MISSING("id"))
     if visit.review_result == ReviewResult.ACCEPTED:
         raise Refused(REPORT_ACCEPTED("id"))
-    if row.performer_id is not None and row.performer_id == work.actor.user_id:
+    if work.actor.user_id in {row.performer_id, visit.submitted_by_id} - {None}:
         raise Refused(OWN_REPORT("id"))
     visit.review_result, visit.review_comment = command.result.value, command.comment
     visit.reviewed_at, visit.reviewed_by_id = work.now, work.actor.user_id
@@ -259,8 +260,8 @@ class SetCadence(Command):
 
 
 async def set_cadence(work: Work, command: SetCadence) -> Cadence:
-    """The cadence of this grade, kind and day, new or changed; earlier ones stay as history."""
-    kind = command.interaction_kind
+    """The cadence of this grade, known kind and day, new or changed; earlier ones stay as history."""
+    kind = kind_of(work, command.interaction_kind).name
     own = {
         "line": work.acting_line,
         "grade": command.grade.value,

@@ -22,7 +22,7 @@ EVENT = ObjectType(
         field("kind", str, "Kind, e.g. customer.created.", nullable=False, filter=True),
         field("schemaVersion", int, "Version of the event's form.", nullable=False),
         field("subjectType", str, "Type of the record.", nullable=False, filter=True),
-        field("subjectId", str, "Plain id (32 hex) of the record."),
+        field("subjectId", str, "Id of the record.", sql=lambda t, _a: t.c.subject_ref, filter=True),
         field("sequence", int, "Version of the record after the change; orders its events.", nullable=False),
         field("line", str, "Business line (业务线).", filter=True),
         field("actorName", str, "Who.", nullable=False),

@@ -19,7 +19,7 @@ class OutboxEvent(Record):
     __tablename__ = "outbox_events"
     __table_args__ = (
         UniqueConstraint("subject_type", "subject_id", "sequence", "ordinal"),
-        Index("ix_outbox_events_subject", "subject_id", "sequence"),
+        Index("ix_outbox_events_subject_ref_id", "subject_ref", "id"),
         Index("ix_outbox_events_line_id", "line", "id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
@@ -34,6 +34,7 @@ class OutboxEvent(Record):
     schema_version: Mapped[int] = mapped_column(Integer)
     subject_type: Mapped[str] = mapped_column(String(80))
     subject_id: Mapped[UUID] = mapped_column(Uuid)
+    subject_ref: Mapped[str] = mapped_column(String(50))
     sequence: Mapped[int] = mapped_column(BigInteger)
     ordinal: Mapped[int] = mapped_column(Integer)
     line: Mapped[str | None] = mapped_column(LineCode)

@@ -13,15 +13,16 @@ import pytest
 from crm_core.loader import Candidate
 from crm_core.testing.kit import Kit
 
-README = Path(__file__).parent.parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent.parent
+README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 
 
-def block(language: str, first_line: str) -> str:
+def block(language: str, first_line: str, readme: Path = README) -> str:
     """The README's code block that begins with this comment."""
-    for found in re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+    for found in re.findall(rf"```{language}\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL):
         if found.startswith(f"# {first_line}\n"):
             return str(found)
-    raise AssertionError(f"the README has no block {first_line}")
+    raise AssertionError(f"{readme.name} has no block {first_line}")
 
 
 def loyalty() -> ModuleType:
@@ -44,6 +45,14 @@ def test_the_plugins_project_file_names_its_module() -> None:
     project = tomllib.loads(block("toml", "loyalty/pyproject.toml"))
     assert project["project"]["entry-points"]["crm.plugins"] == {"loyalty": "crm_loyalty"}
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["include"] == ["crm_loyalty.py"]
+
+
+@pytest.mark.parametrize(
+    ("language", "first_line"),
+    [("toml", "crm.toml"), ("toml", "loyalty/pyproject.toml"), ("python", "loyalty/crm_loyalty.py")],
+)
+def test_both_languages_show_the_same_code(language: str, first_line: str) -> None:
+    assert block(language, first_line) == block(language, first_line, CHINESE)
 
 
 def test_the_plugin_has_about_twenty_lines() -> None:

@@ -203,6 +203,61 @@ async def test_a_card_is_judged_and_loses_its_verdict_when_it_changes(house: Hou
     assert await waiting() == 1
 
 
+CARD = {
+    "name": "王强",
+    "employer": "华信苏州",
+    "title": "副总",
+    "address": "苏州",
+    "phones": [{"number": "13900139000"}],
+    "wechat": "wangq",
+    "email": "wang@huaxin.example",
+}
+"""A new value of every field of a relationship card."""
+
+
+@pytest.mark.rule("CS-052")
+@pytest.mark.parametrize("field", CARD)
+async def test_a_change_of_any_field_of_the_card_voids_its_verdict_and_is_logged(
+    house: House, field: str
+) -> None:
+    old = {"title": "总监", "phones": [{"number": "13800138000"}]}
+    contact = await house.contact(await house.enter("华信"), "王总", **old)
+    await house.do("contactCheckCard", id=contact, accurate=True, valid=True, timely=True)
+    await house.do("contactUpdate", id=contact, **{field: CARD[field]})
+    verdict = "cardAccurate cardValid cardTimely cardCheckDueAt"
+    assert await house.contact_fields(contact, verdict) == {
+        "cardAccurate": None,
+        "cardValid": None,
+        "cardTimely": None,
+        "cardCheckDueAt": "2025-11-03T02:00:00.000000Z",
+    }
+    entry = (await house.crm.rows(AuditEntry))[-1]
+    table, column = ("contact_phones", "e164") if field == "phones" else ("contacts", field)
+    new = "+8613900139000" if field == "phones" else CARD[field]
+    logged = [one["after"].get(column) for one in entry.changes if one["table"] == table and one["after"]]
+    assert (entry.kind, entry.actor_name) == ("contact.update", "李")
+    assert logged == [new]
+
+
+@pytest.mark.rule("CS-055")
+@pytest.mark.parametrize("crm_settings", [{"rooms": {"contacts": {"decision_roles": ["决策者", "影响者"]}}}])
+async def test_a_deployment_may_list_the_roles_in_the_purchase_decision(house: House) -> None:
+    customer = await house.enter("华信")
+    contact = await house.contact(customer, "王总", decisionRole="决策者")
+    for mutation, given in (
+        ("contactCreate", {"customerId": customer, "name": "李总"}),
+        ("contactUpdate", {"id": contact}),
+    ):
+        payload = await house.crm.change(
+            mutation, house.li, input={**given, "decisionRole": "旁观者"}, acting="east"
+        )
+        (error,) = payload["userErrors"]
+        assert (error["code"], error["field"]) == ("UNKNOWN_DECISION_ROLE", "decisionRole")
+        assert "决策者, 影响者" in error["message"]
+    await house.do("contactUpdate", id=contact, decisionRole=None)
+    assert (await house.contact_fields(contact, "decisionRole"))["decisionRole"] is None
+
+
 @pytest.mark.rule("CS-004")
 async def test_the_missing_parts_of_an_archive_are_named(house: House) -> None:
     customer = await house.enter("华信", creditStatus="良好")

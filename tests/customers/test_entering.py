@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from crm_core.outbox.models import OutboxEvent
 
 House = Any
 IDENTITY = "11010519491231002X"
-CREDIT = "91350211M000100Y43"
 
 
 async def test_a_new_customer_gets_a_number_an_owner_and_a_pending_archive(house: House) -> None:
@@ -208,3 +208,43 @@ async def test_every_change_of_an_archive_names_who_changed_what(house: House) -
     changed = next(change for change in entry.changes if change["table"] == "customers")
     assert (entry.actor_name, entry.kind) == ("钱", "customer.update")
     assert (changed["before"], changed["after"]) == ({"address": "一号路"}, {"address": "二号路"})
+
+
+@pytest.mark.rule("CS-016")
+async def test_a_replaced_phone_stands_in_the_log_with_both_numbers(house: House) -> None:
+    customer = await house.enter("华信", phones=[{"number": "13800138000"}])
+    await house.do("customerUpdate", house.manager, id=customer, phones=[{"number": "13900139000"}])
+    entry = (await house.crm.rows(AuditEntry))[-1]
+    changes = [one for one in entry.changes if one["table"] == "customer_phones"]
+    before = [one["before"]["e164"] for one in changes if one["before"]]
+    after = [one["after"]["e164"] for one in changes if one["after"]]
+    assert (entry.actor_name, entry.kind) == ("钱", "customer.update")
+    assert (before, after) == (["+8613800138000"], ["+8613900139000"])
+
+
+@pytest.mark.rule("CS-016")
+async def test_the_same_paper_filed_twice_keeps_both(house: House) -> None:
+    customer = await house.enter("华信")
+    paper = {
+        "id": customer,
+        "category": "CONTRACT",
+        "title": "合同",
+        "origin": "OTHER",
+        "mediaType": "text/plain",
+    }
+    for content in (b"signed", b"signed", b"changed later"):
+        given = paper | {"content": base64.b64encode(content).decode()}
+        await house.do("customerFileDocument", house.manager, **given)
+    found = await house.read(customer, "documents { nodes { id path } }")
+    later, second, first = found["documents"]["nodes"]
+    assert len({first["id"], second["id"], later["id"]}) == 3
+    assert first["path"] == second["path"] != later["path"]
+    store = house.crm.services.store
+    assert (store / first["path"]).read_bytes() == b"signed"
+    assert (store / later["path"]).read_bytes() == b"changed later"
+
+
+async def test_an_identity_number_given_again_changes_nothing(house: House) -> None:
+    customer = await house.enter("李雷", kind="PERSON", identityNumber=IDENTITY)
+    await house.do("customerUpdate", id=customer, identityNumber=IDENTITY.lower())
+    assert (await house.read(customer, "version"))["version"] == 1

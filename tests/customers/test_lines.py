@@ -8,6 +8,7 @@ import pytest
 
 from crm_core.actors import Reach
 from crm_core.customers.models import CustomerLineChange
+from crm_core.customers.stages import STAGES
 from crm_core.outbox.models import OutboxEvent
 
 House = Any
@@ -169,6 +170,25 @@ async def test_a_prospect_becomes_a_customer_when_he_trades(house: House) -> Non
     assert await house.names(stage={"eq": "CUSTOMER"}, relation={"eq": "INDIRECT"}) == ["华信"]
     stages = [(c.old, c.new) for c in await house.crm.rows(CustomerLineChange) if c.what == "STAGE"]
     assert stages == [("PROSPECT", "CUSTOMER")]
+
+
+@pytest.mark.rule("CS-001")
+@pytest.mark.parametrize("stage", STAGES.states)
+async def test_who_trades_is_a_customer_whatever_he_was_unless_he_is_on_the_blacklist(
+    house: House, stage: str
+) -> None:
+    customer = await house.enter("华信")
+    if stage != "PROSPECT":
+        given = {"id": customer, "stage": stage}
+        await house.crm.done("customerMoveStage", house.manager, input=given, reason="经核实", acting="east")
+    await house.do(
+        "customerRecordTransaction", id=customer, doneOn="2025-11-01", description="补货", amount="1200.50"
+    )
+    expected = "BLACKLISTED" if stage == "BLACKLISTED" else "CUSTOMER"
+    assert (await house.read(customer, "stage"))["stage"] == expected
+    event = (await house.crm.rows(OutboxEvent))[-1]
+    assert event.kind == "customer.transaction_recorded"
+    assert event.data["became_customer"] is (stage in {"PROSPECT", "DORMANT", "LOST"})
 
 
 async def test_stages_move_only_along_their_lifecycle(house: House) -> None:

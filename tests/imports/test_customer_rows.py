@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_core.customers.models import DuplicateKeyKind
 from crm_core.imports.cells import Cell
 from crm_core.imports.customer_rows import (
     CustomerDraft,
     CustomerKind,
     CustomerOutcome,
-    KeyKind,
     duplicate_keys,
     parse_customer,
 )
@@ -259,10 +259,10 @@ def test_customers_are_compared_by_each_number_and_never_by_a_persons_name() -> 
         )
     )
     assert keys == {
-        (KeyKind.MOBILE, "+8613900001234"),
-        (KeyKind.MOBILE, "+8613800005678"),
-        (KeyKind.LANDLINE, "+862881234567"),
-        (KeyKind.IDENTITY_NUMBER, "11010519491231002X"),
+        (DuplicateKeyKind.PHONE, "+8613900001234"),
+        (DuplicateKeyKind.PHONE, "+8613800005678"),
+        (DuplicateKeyKind.PHONE, "+862881234567"),
+        (DuplicateKeyKind.IDENTITY, "11010519491231002X"),
     }
 
 
@@ -275,12 +275,12 @@ def test_organisations_are_compared_by_name_and_credit_code() -> None:
     )
     second = _draft(kind="单位", name="云山(成都) 有限责任公司", identity_or_credit_code="91110000600037341L")
     shared = duplicate_keys(first) & duplicate_keys(second)
-    assert {kind for kind, _ in shared} == {KeyKind.COMPANY_NAME, KeyKind.CREDIT_CODE}
+    assert {kind for kind, _ in shared} == {DuplicateKeyKind.COMPANY, DuplicateKeyKind.CREDIT_CODE}
 
 
 def test_a_blanked_number_is_no_key() -> None:
     draft = _draft(lenient=True, identity_or_credit_code="110105194912310021")
-    assert {kind for kind, _ in duplicate_keys(draft)} == {KeyKind.MOBILE}
+    assert {kind for kind, _ in duplicate_keys(draft)} == {DuplicateKeyKind.PHONE}
 
 
 CELLS = (

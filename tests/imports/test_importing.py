@@ -18,8 +18,9 @@ from crm_core.contacts.models import Contact
 from crm_core.customers.models import Customer, CustomerExternalId, CustomerLine, CustomerPhone
 from crm_core.imports.mapping import Subject
 from crm_core.imports.models import ImportFinding, ImportRun, OnError, UpdateBy
+from crm_core.imports.request import Request, Summary
 from crm_core.imports.rows import guarded, unguarded
-from crm_core.imports.runner import Request, Summary, run_import
+from crm_core.imports.runner import run_import
 from crm_core.interactions.models import Interaction
 from crm_core.outbox.models import OutboxEvent
 from crm_core.testing.kit import Kit
@@ -197,6 +198,7 @@ async def test_a_dry_run_tells_the_same_and_writes_nothing(crm: Kit, tmp_path: P
     assert len(dry.pairs.found) == 1
     assert await crm.rows(Customer) == await crm.rows(ImportRun) == []
     real = await customers(crm, tmp_path, rows)
+    assert dry.pairs.by_kind() == real.pairs.by_kind() == {"PHONE": 1}
     assert real.tally.columns() == dry.tally.columns()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -64,9 +65,10 @@ class Company:
         return await self._id("interactionPlan", "interaction", actor or self.seller, given | more)
 
     async def visited(self, customer: str, actor: Actor | None = None) -> str:
-        """A visit planned and done now."""
-        now = self.crm.clock.now.isoformat()
-        visit = await self.plan(customer, actor, plannedAt=now)
+        """A visit planned now and done a second later."""
+        soon = self.crm.clock.now + timedelta(seconds=1)
+        visit = await self.plan(customer, actor, plannedAt=soon.isoformat())
+        self.crm.clock.advance(seconds=1)
         return await self._id(
             "interactionComplete", "interaction", actor or self.seller, {"id": visit, "content": "谈妥"}
         )

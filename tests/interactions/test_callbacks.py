@@ -62,6 +62,30 @@ async def test_a_callback_plan_may_ask_for_one_channel(company: Company, shown: 
     assert await _overdue(company) == []
 
 
+@pytest.mark.rule("CS-128", "CS-131")
+async def test_callbacks_by_sms_alone_leave_the_customer_due(company: Company, shown: Any) -> None:
+    customer = await company.customer("甲公司")
+    plan = await _plan(company, shown)
+    query = "query($id: ID!) { callbackPlan(id: $id) { channel channels } }"
+    found = await company.crm.data(query, company.seller, id=plan)
+    assert found["callbackPlan"] == {"channel": None, "channels": ["PHONE", "EMAIL", "FACE_TO_FACE"]}
+    await _messages(company, customer, "sms", "sms", "sms")
+    assert await _overdue(company) == ["甲公司"]
+    await company.log(customer, kind="email", isCallback=True)
+    assert await _overdue(company) == []
+
+
+@pytest.mark.rule("CS-128")
+@pytest.mark.parametrize("crm_settings", [{"rooms": {"interactions": {"callback_channels": ["WECHAT"]}}}])
+async def test_which_channels_meet_a_plan_that_names_none_is_a_setting(company: Company, shown: Any) -> None:
+    customer = await company.customer("甲公司")
+    await _plan(company, shown)
+    await company.log(customer, isCallback=True)
+    assert await _overdue(company) == ["甲公司"]
+    await company.log(customer, kind="wechat", isCallback=True)
+    assert await _overdue(company) == []
+
+
 @pytest.mark.rule("CS-128")
 async def test_a_callback_plan_ends_and_may_be_changed(company: Company, shown: Any) -> None:
     await company.customer("甲公司")
@@ -117,6 +141,30 @@ async def test_old_customers_are_called_or_met_not_written_to(company: Company, 
     assert await _overdue(company) == ["老客户"]
     await company.log(old, kind="meeting", isCallback=True)
     assert await _overdue(company) == []
+
+
+@pytest.mark.rule("CS-129")
+async def test_dormant_customers_are_old_customers_lost_ones_are_not(company: Company, shown: Any) -> None:
+    for name, stages in {"沉睡": ("CUSTOMER", "DORMANT"), "流失": ("CUSTOMER", "LOST")}.items():
+        customer = await company.customer(name)
+        for stage in stages:
+            await _stage(company, customer, stage)
+    await _plan(company, shown, oldCustomers=True)
+    assert await _overdue(company) == ["沉睡"]
+
+
+@pytest.mark.rule("CS-129")
+async def test_a_plan_for_old_customers_names_no_channel(company: Company, shown: Any) -> None:
+    given: dict[str, Any] = {
+        "teamId": shown("tea", company.team),
+        "name": "老客户",
+        "everyDays": 30,
+        "validFrom": "2025-11-01",
+        "oldCustomers": True,
+        "channel": "EMAIL",
+    }
+    refused = await company.codes("callbackPlanSet", company.manager, **given)
+    assert refused == [("OLD_CUSTOMERS_CHANNEL", "channel")]
 
 
 @pytest.mark.rule("CS-130")

@@ -107,6 +107,17 @@ async def test_a_planned_interaction_is_changed_and_called_off(company: Company)
     assert (await company.read(visit, "status"))["status"] == "CANCELLED"
 
 
+async def test_a_planned_interaction_of_any_kind_has_a_target(company: Company) -> None:
+    customer = await company.customer("甲公司")
+    call = await company.plan(customer, kind="call", visit=None, target="约定看样")
+    assert (await company.read(call, "target"))["target"] == "约定看样"
+    await company.do("interactionUpdate", id=call, target="约定试用")
+    company.crm.clock.advance(days=1)
+    await company.do("interactionComplete", id=call, content="已约")
+    assert (await company.read(call, "target"))["target"] == "约定试用"
+    assert await company.codes("interactionUpdate", id=call, target="另一目标") == [("ILLEGAL_MOVE", None)]
+
+
 async def test_participants_are_colleagues_contacts_of_the_customer_or_names(
     company: Company, shown: Any
 ) -> None:
@@ -160,7 +171,8 @@ async def test_an_interaction_is_seen_by_who_performs_it(company: Company, shown
         "performer": {"name": "other"},
         "customer": None,
     }
-    done: dict[str, Any] = {"id": visit, "content": "已谈", "occurredAt": "2025-11-03T10:00:00+08:00"}
+    company.crm.clock.advance(hours=1)
+    done: dict[str, Any] = {"id": visit, "content": "已谈", "occurredAt": "2025-11-03T10:30:00+08:00"}
     await company.do("interactionComplete", company.other, **done)
 
 

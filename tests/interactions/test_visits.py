@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.interactions.conftest import PLAN, Company
+from tests.interactions.conftest import MANAGES, PLAN, Company
+
+AT_ONE_IN_SHANGHAI = datetime(2025, 11, 3, 17, 5, tzinfo=UTC)
 
 REPORT: dict[str, Any] = {
     "feedback": "价格偏高，交期满意",
@@ -65,9 +68,15 @@ async def test_a_visit_is_planned_in_advance(company: Company) -> None:
         "visit": PLAN,
     }
     assert await company.codes("interactionPlan", **yesterday) == [("PLAN_TOO_LATE", "plannedAt")]
+    this_moment = yesterday | {"plannedAt": "2025-11-03T10:00:00+08:00"}
+    assert await company.codes("interactionPlan", **this_moment) == [("PLAN_TOO_LATE", "plannedAt")]
     visit = await company.plan(customer)
-    before_plan: dict[str, Any] = {"id": visit, "occurredAt": "2025-11-03T09:00:00+08:00", "content": "已谈"}
-    assert await company.codes("interactionComplete", **before_plan) == [("PLAN_AFTER_VISIT", "occurredAt")]
+    moved: dict[str, Any] = {"id": visit, "plannedAt": "2025-11-03T10:00:00+08:00"}
+    assert await company.codes("interactionUpdate", **moved) == [("PLAN_TOO_LATE", "plannedAt")]
+    for moment in ("2025-11-03T09:00:00+08:00", "2025-11-03T10:00:00+08:00"):
+        not_after_plan: dict[str, Any] = {"id": visit, "occurredAt": moment, "content": "已谈"}
+        refused = await company.codes("interactionComplete", **not_after_plan)
+        assert refused == [("PLAN_AFTER_VISIT", "occurredAt")]
 
 
 @pytest.mark.rule("CS-106")
@@ -112,11 +121,24 @@ async def test_nobody_reviews_the_report_of_his_own_visit(company: Company) -> N
     ]
 
 
+@pytest.mark.rule("CS-106")
+async def test_nobody_reviews_a_report_he_handed_in_for_another(company: Company) -> None:
+    visit = await company.visited(await company.customer("华信机械"))
+    await company.do("interactionSubmitReport", company.manager, id=visit, feedback="满意")
+    read = await company.read(visit, "performer { name } visit { submittedBy { name } }")
+    assert read == {"performer": {"name": "seller"}, "visit": {"submittedBy": {"name": "manager"}}}
+    review: dict[str, Any] = {"id": visit, "result": "ACCEPTED"}
+    assert await company.codes("interactionReviewReport", company.manager, **review) == [("OWN_REPORT", "id")]
+    superior = await company.crm.actor("superior", MANAGES)
+    await company.do("interactionReviewReport", superior, **review)
+
+
 @pytest.mark.rule("CS-107")
 async def test_visits_are_regular_or_irregular(company: Company) -> None:
     customer = await company.customer("华信机械")
     await company.plan(customer, visit=PLAN | {"occasion": "REGULAR"})
-    await company.plan(customer)
+    daily = await company.plan(customer)
+    assert (await company.read(daily, "visit { occasion }"))["visit"] == {"occasion": "IRREGULAR"}
     query = "{ interactions(where: { visit: { occasion: { eq: REGULAR } } }) { totalCount nodes { visit { occasion } } } }"
     found = await company.crm.data(query, company.seller)
     assert found["interactions"] == {"totalCount": 1, "nodes": [{"visit": {"occasion": "REGULAR"}}]}
@@ -141,7 +163,17 @@ async def test_the_preparation_checklist_comes_with_the_plan_and_is_ticked_off(c
     cards = "个人名片 Business cards"
     visit = await company.plan(customer, visit=PLAN | {"preparations": [cards]})
     read = (await company.read(visit, "visit { checklist preparations }"))["visit"]
-    assert len(read["checklist"]) == 9
+    assert read["checklist"] == [
+        "拜访计划与目标 Plan and target",
+        "拜访技巧 Visit skills",
+        "当月销售政策与促销活动 This month's sales policy and promotions",
+        "仪容仪表 Appearance",
+        "企业宣传资料 Company brochures",
+        "个人名片 Business cards",
+        "笔记本和笔 Notebook and pen",
+        "客户信息一览表 Customer information list",
+        "宣传品和馈赠礼品 Publicity items and gifts",
+    ]
     assert read["preparations"] == [cards]
     await company.do("interactionUpdate", id=visit, visit={"preparations": read["checklist"]})
     ticked = (await company.read(visit, "visit { preparations target }"))["visit"]
@@ -180,6 +212,32 @@ async def test_guidance_time_is_set_aside_and_noted_but_never_enforced(company: 
     assert read["visit"] == {"guidancePlanned": 60, "guidanceMinutes": 5}
 
 
+@pytest.mark.rule("CS-116")
+@pytest.mark.parametrize(
+    ("planned", "spent", "outside"),
+    [
+        (None, None, None),
+        (None, 59, True),
+        (None, 60, False),
+        (None, 120, False),
+        (None, 121, True),
+        (30, 30, False),
+        (180, 180, False),
+        (180, 181, True),
+    ],
+)
+async def test_guidance_outside_what_is_aimed_at_is_marked(
+    company: Company, *, planned: int | None, spent: int | None, outside: bool | None
+) -> None:
+    customer = await company.customer("华信机械")
+    visit = await company.plan(customer, visit=PLAN | {"guidanceMinutes": planned})
+    company.crm.clock.advance(days=1)
+    await company.do("interactionComplete", id=visit, content="谈妥")
+    await company.do("interactionSubmitReport", id=visit, feedback="满意", guidanceMinutes=spent)
+    read = await company.read(visit, "visit { guidanceOutsideTarget }")
+    assert read["visit"]["guidanceOutsideTarget"] is outside
+
+
 @pytest.mark.rule("CS-117")
 async def test_a_visit_record_holds_date_content_and_feedback(company: Company) -> None:
     visit = await company.visited(await company.customer("华信机械"))
@@ -201,10 +259,9 @@ async def test_a_visit_record_holds_date_content_and_feedback(company: Company) 
 @pytest.mark.rule("CS-117")
 async def test_a_visit_record_filled_in_after_a_day_is_late(company: Company) -> None:
     customer = await company.customer("华信机械")
-    in_time, late = await company.visited(customer), await company.visited(customer)
+    late, in_time = await company.visited(customer), await company.visited(customer)
     company.crm.clock.advance(days=1)
     await company.do("interactionSubmitReport", id=in_time, feedback="好")
-    company.crm.clock.advance(seconds=1)
     await company.do("interactionSubmitReport", id=late, feedback="好")
     query = "{ interactions(where: { visit: { isLate: { eq: true } } }) { nodes { id } } }"
     assert (await company.crm.data(query, company.seller))["interactions"]["nodes"] == [{"id": late}]
@@ -259,6 +316,33 @@ async def test_a_new_cadence_holds_from_its_day_and_the_old_one_until_then(compa
     assert await _due(company) == {"甲公司": "2025-12-03"}
     company.crm.clock.advance(days=2)
     assert await _due(company) == {"甲公司": "2025-11-10"}
+
+
+@pytest.mark.rule("CS-109")
+async def test_the_days_of_a_cadence_begin_with_the_local_day_the_customer_came(company: Company) -> None:
+    company.crm.clock.now = AT_ONE_IN_SHANGHAI
+    await company.customer("甲公司", grade="A")
+    await company.do("cadenceSet", company.manager, grade="A", everyDays=30, validFrom="2025-01-01")
+    assert await _due(company) == {"甲公司": "2025-12-04"}
+
+
+@pytest.mark.rule("CS-109")
+async def test_a_cadence_counts_a_known_kind_of_interaction(company: Company) -> None:
+    rhythm: dict[str, Any] = {"grade": "A", "everyDays": 30, "validFrom": "2025-01-01"}
+    assert await company.codes("cadenceSet", company.manager, **rhythm, kind="telepathy") == [
+        ("UNKNOWN_INTERACTION_KIND", "kind")
+    ]
+    await company.do("cadenceSet", company.manager, **rhythm, kind="call")
+
+
+@pytest.mark.rule("CS-108")
+async def test_the_months_of_the_coverage_begin_at_local_midnight(company: Company) -> None:
+    company.crm.clock.now = datetime(2025, 11, 30, 17, 5, tzinfo=UTC)
+    await company.visited(await company.customer("甲公司"))
+    found = await company.crm.data("{ visitCoverage { nodes { month visited } } }", company.seller)
+    months = found["visitCoverage"]["nodes"]
+    assert months[:2] == [{"month": "2025-12", "visited": 1}, {"month": "2025-11", "visited": 0}]
+    assert (len(months), months[-1]["month"]) == (24, "2024-01")
 
 
 async def _due(company: Company) -> dict[str, str | None]:

@@ -146,9 +146,19 @@ RUN = (
 )
 
 
-@pytest.fixture(params=[*RUN, "missing requirement"])
-def hostile(request: pytest.FixtureRequest) -> Candidate:
-    return HOSTILE[str(request.param)][0]
+@pytest.fixture(scope="session")
+def failing_migration(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
+    """A plugin whose second revision raises."""
+    folder = revisions(
+        tmp_path_factory.mktemp("memo") / "revisions", CREATE, "raise ZeroDivisionError('boom')"
+    )
+    return candidate("memo", module(crm_migrations=lambda: folder))
+
+
+@pytest.fixture(params=[*RUN, "missing requirement", "failing migration"])
+def hostile(request: pytest.FixtureRequest, failing_migration: Candidate) -> Candidate:
+    case = str(request.param)
+    return failing_migration if case == "failing migration" else HOSTILE[case][0]
 
 
 @pytest.fixture
@@ -290,6 +300,7 @@ def revisions(folder: Path, *upgrades: str) -> Path:
 CREATE = 'op.create_table("memo_notes", sa.Column("id", sa.Integer(), primary_key=True))'
 
 
+@pytest.mark.parametrize("hostile", [HOSTILE["import error"][0]], ids=["any"])
 @pytest.mark.parametrize(
     "second",
     [

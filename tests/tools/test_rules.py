@@ -151,6 +151,17 @@ desk
 """
 
 
+def test_where_no_catalogue_is_at_hand_that_is_said_once_and_is_no_problem(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = house("- CS-001 | One", marked("CS-001"))
+    assert rules.main(["--write"], root) == 0
+    assert capsys.readouterr().out.splitlines().count("catalogue not at hand") == 1
+    there = house("- CS-001 | One", marked("CS-001"), catalogue=CATALOGUE)
+    rules.main(["--write"], there)
+    assert "catalogue not at hand" not in capsys.readouterr().out
+
+
 def test_where_a_catalogue_is_at_hand_unknown_ids_fail(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
 from crm_auto_dealer.settings import SLOT
 from crm_auto_dealer.vehicles.vin import with_check_digit
+from crm_core.actors import Actor
 
 MODELS = (("名图 1.8 领先型", "139800.00"), ("途胜 2.0 尊贵型", "189800.00"), ("悦动 1.6 舒适型", "92800.00"))
 COLOURS = ("白", "黑", "银", "红")
@@ -36,6 +37,10 @@ class Company(Protocol):
 
     async def perform(self, role: str, kind: str, body: Mapping[str, Any], *, line: str) -> UUID:
         """Perform a command as somebody who holds the role in the line; the id of its record."""
+        ...
+
+    async def hire(self, login: str, name: str, roles: Iterable[str], line: str | None) -> Actor:
+        """A new user with these roles in the line."""
         ...
 
 
@@ -84,9 +89,11 @@ async def _lead_on(demo: Company, line: str, drive: UUID, number: int) -> None:
 
 
 async def _orders(demo: Company, line: str, cars: Sequence[UUID]) -> None:
+    consultant = await demo.hire(f"consultant.{line}", "林晓燕", ("sales",), line)
     for number, customer in enumerate(_some(demo, line, 16)):
         model, price = MODELS[number % len(MODELS)]
         body: dict[str, Any] = {"customer_id": customer, "model": model, "price": price, "deposit": "5000.00"}
+        body["consultant_id"] = consultant.user_id  # nobody signs his own order
         if number < len(cars):
             body["vehicle_id"] = cars[number]
         order = await demo.perform(_MANAGER, "order.create", body, line=line)

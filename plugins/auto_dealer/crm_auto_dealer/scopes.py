@@ -50,7 +50,8 @@ ROLES = (
     RoleTemplate(
         "sales_assistant",
         "销售助理 Sales assistant",
-        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, ORDER_REGISTER),
+        # registering records the purchase with the customer (CS-001)
+        _reaching(Reach.LINE, *_READ, "customer.write", VEHICLE_WRITE, ORDER_REGISTER),
     ),
     RoleTemplate(
         "department_manager",

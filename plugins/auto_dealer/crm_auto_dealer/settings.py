@@ -25,3 +25,13 @@ class AutoDealerSettings(BaseModel):
     longest_drive_minutes: int = Field(
         120, ge=15, le=1440, description="Longest test drive, minutes (试驾最长时间)."
     )
+    order_backdating_days: int = Field(
+        0,
+        ge=0,
+        le=365,
+        description="How many calendar days back an order may be dated; 0: today only (订单日期可追溯天数, AD-050).",
+    )
+    allow_self_signing: bool = Field(
+        default=False,
+        description="Whether a sales manager or team leader signs orders of his own (允许签署本人订单, AD-050).",
+    )

@@ -1,7 +1,7 @@
 """The demo company has test drives and orders in every state, and one change waiting for a signature."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from crm_auto_dealer.orders.models import OrderCard, OrderChange, OrderState
 from crm_auto_dealer.test_drives.models import TestDrive, TestDriveState
 from crm_auto_dealer.testing import Dealer
 from crm_core import ids
+from crm_core.actors import Actor
 
 
 class SmallCompany:
@@ -36,6 +37,10 @@ class SmallCompany:
         outcome = await self.dealer.crm.perform(kind, body, self.people[role], line=line)
         assert outcome.errors == ()
         return outcome.ids[0]
+
+    async def hire(self, login: str, name: str, roles: Iterable[str], line: str | None) -> Actor:
+        (role,) = roles
+        return await self.dealer.crm.actor(f"{login} {name}", role=role, lines=(line or "east",))
 
 
 async def test_every_state_is_there_to_see(dealer: Dealer) -> None:

@@ -1,11 +1,13 @@
 """Order cards through the API: signature, registration, changes, who reads them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from crm_auto_dealer.orders.models import OrderCard, OrderChange
-from crm_auto_dealer.testing import Dealer
+from crm_auto_dealer.testing import PLUGIN, Dealer
+from crm_core import ids
 from crm_core.actors import Actor
 
 SHOWN = "state price deposit orderedOn governingOn signedBy { name } registeredBy { name }"
@@ -98,20 +100,34 @@ async def test_a_change_is_signed_by_the_manager_or_a_leader_and_by_nobody_else(
 
 
 @pytest.mark.rule("AD-051")
-async def test_no_other_command_alters_the_content_of_an_order(dealer: Dealer) -> None:
-    content = {column.name for column in OrderCard.__table__.columns} & {
-        "price",
-        "deposit",
-        "model",
-        "vehicle_id",
-    }
-    writing = {
-        kind
-        for kind, spec in dealer.crm.services.registry.commands.items()
-        if spec.command.result_type() in ("OrderCard", "OrderChange") and kind != "order.create"
-        and content & set(spec.command.model_fields)
-    }  # fmt: skip
-    assert writing == set()
+async def test_no_other_command_alters_the_content_of_a_signed_order(dealer: Dealer) -> None:
+    car, customer = await dealer.car(use="STOCK"), await dealer.customer()
+    order = await dealer.order(None, "sign", vehicleId=car, customerId=customer)
+    refused = await dealer.change(order, price="1.00", deposit="0", vehicleId=None, model="其他")
+    before, ran = await content_of(dealer, order), []
+    for kind, given in (
+        ("orderRejectChange", {"id": refused}),
+        ("orderCreate", {"customerId": customer, "vehicleId": car, "price": "2.00", "deposit": "1.00"}),
+        ("orderSign", {"id": order}),
+        ("orderRegister", {"id": order}),
+        ("orderChange", {"id": order, "content": {"price": "3.00", "deposit": "0", "model": "其他"}}),
+        ("orderCancel", {"id": order}),
+    ):
+        await dealer.crm.change(kind, input=given)
+        assert await content_of(dealer, order) == before, kind
+        ran.append(kind)
+    of_orders = {k for k in dealer.crm.services.registry.commands if k.startswith("order.")}
+    assert {_mutation(kind) for kind in of_orders} == {*ran, "orderSignChange"}
+
+
+async def content_of(dealer: Dealer, order: str) -> tuple[Any, ...]:
+    (row,) = [r for r in await dealer.crm.rows(OrderCard) if r.id == ids.read_as("ord", order)]
+    return (row.price, row.deposit, row.model, row.vehicle_id)
+
+
+def _mutation(kind: str) -> str:
+    head, *rest = kind.replace(".", "_").split("_")
+    return head + "".join(word.capitalize() for word in rest)
 
 
 @pytest.mark.rule("AD-051")
@@ -199,6 +215,100 @@ async def test_a_grant_opens_the_orders_of_others_and_is_on_record(dealer: Deale
 
 def _as_given(command: dict[str, Any]) -> dict[str, Any]:
     return {"userId": command["user_id"], "role": command["role"], "line": command.get("line")}
+
+
+@pytest.mark.rule("CS-001")
+async def test_registering_an_order_records_the_purchase_and_makes_a_customer(dealer: Dealer) -> None:
+    buyer = await dealer.customer()
+    order = await dealer.order(None, "sign", customerId=buyer)
+    asked = """query($id: ID!) {
+      customer(id: $id) { lines { stage } transactions { nodes { line doneOn description amount } } }
+    }"""
+    before = (await dealer.crm.data(asked, dealer.consultant, id=buyer))["customer"]
+    assert before == {"lines": [{"stage": "PROSPECT"}], "transactions": {"nodes": []}}
+    dealer.crm.clock.advance(days=2)
+    await dealer.crm.done("orderRegister", dealer.assistant, input={"id": order})
+    assert (await dealer.crm.data(asked, dealer.consultant, id=buyer))["customer"] == {
+        "lines": [{"stage": "CUSTOMER"}],
+        "transactions": {
+            "nodes": [
+                {"line": "east", "doneOn": "2025-11-03", "description": "名图 1.8", "amount": "139800.00"}
+            ]
+        },
+    }
+
+
+@pytest.mark.rule("AD-050")
+async def test_nobody_signs_an_order_of_his_own_or_its_change(dealer: Dealer) -> None:
+    order = await dealer.order(dealer.leader)
+    change = await dealer.change(order, dealer.leader, price="120000.00")
+    for mutation, subject in (("orderSign", order), ("orderSignChange", change)):
+        refused = await dealer.crm.change(mutation, dealer.leader, input={"id": subject})
+        assert codes(refused) == [("AUTO_DEALER_OWN_ORDER", "AD-050")]
+        await dealer.crm.done(mutation, dealer.manager, input={"id": subject})
+
+
+class TestWithTheDealersOwnFigures:
+    """Settings of the dealer other than the rule's."""
+
+    @pytest.fixture
+    def crm_settings(self) -> Mapping[str, Any]:
+        return {"rooms": {PLUGIN: {"order_backdating_days": 2, "allow_self_signing": True}}}
+
+    @pytest.mark.rule("AD-050")
+    async def test_a_leader_signs_his_own_order_where_the_dealer_allows_it(self, dealer: Dealer) -> None:
+        order = await dealer.order(dealer.leader)
+        await dealer.crm.done("orderSign", dealer.leader, input={"id": order})
+
+    @pytest.mark.rule("AD-050")
+    async def test_an_order_is_dated_back_as_far_as_the_dealer_allows(self, dealer: Dealer) -> None:
+        order = await dealer.order(orderedOn="2025-11-01")
+        assert (await order_of(dealer, order))["governingOn"] == "2025-11-01"
+        assert await asked_on(dealer, "2025-10-31") == [("AUTO_DEALER_ORDER_DATED_BACK", "AD-050")]
+
+
+@pytest.mark.rule("AD-050")
+async def test_an_order_is_dated_today(dealer: Dealer) -> None:
+    assert await asked_on(dealer, "2025-11-02") == [("AUTO_DEALER_ORDER_DATED_BACK", "AD-050")]
+    assert await asked_on(dealer, "2025-11-03") == []
+
+
+async def asked_on(dealer: Dealer, day: str) -> list[tuple[str, str | None]]:
+    given = {"customerId": await dealer.customer(), "model": "名图", "price": "2", "deposit": "1"}
+    return codes(await dealer.crm.change("orderCreate", dealer.consultant, input={**given, "orderedOn": day}))
+
+
+@pytest.mark.rule("AD-052")
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"price": "139800.0"},
+        {"model": " 名图 1.8 ", "vehicleId": None},
+        {"price": "139800", "deposit": "5000"},
+    ],
+)
+async def test_a_change_to_what_the_order_is_already_is_refused(
+    dealer: Dealer, content: dict[str, Any]
+) -> None:
+    order = await dealer.order()
+    given = {"id": order, "content": content}
+    refused = await dealer.crm.change("orderChange", dealer.consultant, input=given)
+    assert codes(refused) == [("AUTO_DEALER_NOTHING_CHANGES", "AD-052")]
+    assert await dealer.crm.rows(OrderChange) == []
+
+
+@pytest.mark.rule("AD-052")
+async def test_a_change_that_became_empty_is_not_signed_and_moves_no_date(dealer: Dealer) -> None:
+    order = await dealer.order()
+    change = await dealer.change(order, price="120000.00")
+    held = OrderCard.__table__.update().values(price=12_000_000)  # as another hand would have left it
+    async with dealer.crm.database.transaction() as session:
+        await session.execute(held)
+    dealer.crm.clock.advance(days=1)
+    refused = await dealer.crm.change("orderSignChange", dealer.manager, input={"id": change})
+    assert codes(refused) == [("AUTO_DEALER_NOTHING_CHANGES", "AD-052")]
+    assert (await order_of(dealer, order))["governingOn"] == "2025-11-03"
 
 
 async def test_one_change_waits_at_a_time(dealer: Dealer) -> None:

@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.Column("approval_id", sa.Uuid(), nullable=True),
         sa.Column("signer_id", sa.Uuid(), nullable=True),
         sa.Column("subject_type", sa.String(length=80), nullable=True),
-        sa.Column("subject_id", sa.Uuid(), nullable=True),
+        sa.Column("subject_ref", sa.String(length=50), nullable=True),
         sa.Column("command", JsonValue, nullable=False),
         sa.Column("changes", JsonValue, nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -69,7 +69,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_entries_approval_id"), ["approval_id"], unique=False)
         batch_op.create_index("ix_audit_entries_kind_id", ["kind", "id"], unique=False)
         batch_op.create_index("ix_audit_entries_line_id", ["line", "id"], unique=False)
-        batch_op.create_index("ix_audit_entries_subject_id_id", ["subject_id", "id"], unique=False)
+        batch_op.create_index("ix_audit_entries_subject_ref_id", ["subject_ref", "id"], unique=False)
 
     op.create_table(
         "customer_numbers",
@@ -120,6 +120,7 @@ def upgrade() -> None:
         sa.Column("schema_version", sa.Integer(), nullable=False),
         sa.Column("subject_type", sa.String(length=80), nullable=False),
         sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("subject_ref", sa.String(length=50), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("line", sa.String(length=40), nullable=True),
@@ -147,7 +148,7 @@ def upgrade() -> None:
     with op.batch_alter_table("outbox_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_outbox_events_kind"), ["kind"], unique=False)
         batch_op.create_index("ix_outbox_events_line_id", ["line", "id"], unique=False)
-        batch_op.create_index("ix_outbox_events_subject", ["subject_id", "sequence"], unique=False)
+        batch_op.create_index("ix_outbox_events_subject_ref_id", ["subject_ref", "id"], unique=False)
 
     op.create_table(
         "plugin_failures",
@@ -363,6 +364,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("every_days", sa.Integer(), nullable=False),
         sa.Column("channel", sa.String(length=40), nullable=True),
+        sa.Column("channels", JsonValue, nullable=False),
         sa.Column("old_customers", sa.Boolean(), nullable=False),
         sa.Column("valid_from", sa.Date(), nullable=False),
         sa.Column("valid_to", sa.Date(), nullable=True),
@@ -829,6 +831,7 @@ def upgrade() -> None:
         sa.Column("is_visit", sa.Boolean(), nullable=False),
         sa.Column("is_callback", sa.Boolean(), nullable=False),
         sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("target", sa.String(length=2000), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("occurred_at", UtcDateTime(), nullable=False),
         sa.Column("occurred_on", sa.Date(), nullable=False),
@@ -1072,6 +1075,7 @@ def upgrade() -> None:
         sa.Column("checklist", JsonValue, nullable=False),
         sa.Column("preparations", JsonValue, nullable=False),
         sa.Column("guidance_planned", sa.Integer(), nullable=True),
+        sa.Column("guidance_most", sa.Integer(), nullable=True),
         sa.Column("host_name", sa.String(length=120), nullable=False),
         sa.Column("host_title", sa.String(length=120), nullable=False),
         sa.Column("decision_power", sa.String(length=500), nullable=False),
@@ -1092,6 +1096,7 @@ def upgrade() -> None:
         sa.Column("objections", sa.String(length=4000), nullable=False),
         sa.Column("gifts", sa.String(length=1000), nullable=False),
         sa.Column("submitted_at", UtcDateTime(), nullable=True),
+        sa.Column("submitted_by_id", sa.Uuid(), nullable=True),
         sa.Column("is_late", sa.Boolean(), nullable=False),
         sa.Column("reviewed_by_id", sa.Uuid(), nullable=True),
         sa.Column("reviewed_at", UtcDateTime(), nullable=True),
@@ -1106,6 +1111,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["reviewed_by_id"], ["users.id"], name=op.f("fk_interaction_visits_reviewed_by_id_users")
+        ),
+        sa.ForeignKeyConstraint(
+            ["submitted_by_id"], ["users.id"], name=op.f("fk_interaction_visits_submitted_by_id_users")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_interaction_visits")),
         sa.UniqueConstraint("interaction_id", name=op.f("uq_interaction_visits_interaction_id")),
@@ -1324,7 +1332,7 @@ def downgrade() -> None:
     op.drop_table("roles")
     op.drop_table("plugin_failures")
     with op.batch_alter_table("outbox_events", schema=None) as batch_op:
-        batch_op.drop_index("ix_outbox_events_subject")
+        batch_op.drop_index("ix_outbox_events_subject_ref_id")
         batch_op.drop_index("ix_outbox_events_line_id")
         batch_op.drop_index(batch_op.f("ix_outbox_events_kind"))
 
@@ -1336,7 +1344,7 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
     op.drop_table("customer_numbers")
     with op.batch_alter_table("audit_entries", schema=None) as batch_op:
-        batch_op.drop_index("ix_audit_entries_subject_id_id")
+        batch_op.drop_index("ix_audit_entries_subject_ref_id")
         batch_op.drop_index("ix_audit_entries_line_id")
         batch_op.drop_index("ix_audit_entries_kind_id")
         batch_op.drop_index(batch_op.f("ix_audit_entries_approval_id"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -29,19 +29,27 @@ from crm_auto_dealer.orders.models import (
 from crm_auto_dealer.orders.queries import pending_change
 from crm_auto_dealer.people import consultant_for, require_customer
 from crm_auto_dealer.scopes import ORDER_REGISTER, ORDER_SIGN, ORDER_WRITE
+from crm_auto_dealer.settings import AutoDealerSettings
 from crm_auto_dealer.vehicles.commands import VehicleId
 from crm_auto_dealer.vehicles.models import Vehicle, VehicleState
 from crm_core import errors
 from crm_core.access.commands import UserId
 from crm_core.commands import Command, Money, Part, Perform, Ref, omitted
+from crm_core.customers.dossier import RecordTransaction
 from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused, UserError
 from crm_core.interactions.queries import local_day
-from crm_core.money import fen
+from crm_core.money import fen, yuan
 from crm_core.work import Work
 
 DATED_AHEAD = Message(
     "AUTO_DEALER_ORDER_DATED_AHEAD", "An order is not dated in the future.", "订单日期不得晚于今天。"
+)
+DATED_BACK = Message(
+    "AUTO_DEALER_ORDER_DATED_BACK",
+    "An order is not dated before {earliest}.",
+    "订单日期不得早于 {earliest}。",
+    rule="AD-050",
 )
 MODEL_MISSING = Message("AUTO_DEALER_MODEL_MISSING", "Name the vehicle or its model.", "请填写车辆或车型。")
 VEHICLE_SOLD = Message(
@@ -50,6 +58,12 @@ VEHICLE_SOLD = Message(
 DEPOSIT_TOO_HIGH = Message(
     "AUTO_DEALER_DEPOSIT_TOO_HIGH", "The deposit exceeds the price.", "定金不得超过成交价。"
 )
+OWN_ORDER = Message(
+    "AUTO_DEALER_OWN_ORDER",
+    "This order is your own; another sales manager or team leader signs it.",
+    "该订单为您本人的订单，须由其他销售经理或组长签字。",
+    rule="AD-050",
+)
 ONE_PERSON = Message(
     "AUTO_DEALER_ONE_PERSON",
     "You signed this order; the sales assistant registers it.",
@@ -57,7 +71,10 @@ ONE_PERSON = Message(
     rule="AD-050",
 )
 NOTHING_CHANGES = Message(
-    "AUTO_DEALER_NOTHING_CHANGES", "Name at least one thing to change.", "请至少填写一项修改内容。"
+    "AUTO_DEALER_NOTHING_CHANGES",
+    "This leaves the order as it is; name at least one thing to change.",
+    "内容与现有订单相同，请至少填写一项修改内容。",
+    rule="AD-052",
 )
 NOT_CHANGEABLE = Message(
     "AUTO_DEALER_ORDER_CANCELLED", "The order is cancelled and cannot be changed.", "订单已取消，不能修改。"
@@ -75,8 +92,8 @@ CANCELLING_NEEDS_SIGNATURE = Message(
     rule="AD-051",
 )
 MESSAGES = (
-    DATED_AHEAD, MODEL_MISSING, VEHICLE_SOLD, DEPOSIT_TOO_HIGH, ONE_PERSON, NOTHING_CHANGES, NOT_CHANGEABLE,
-    CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE,
+    DATED_AHEAD, DATED_BACK, MODEL_MISSING, VEHICLE_SOLD, DEPOSIT_TOO_HIGH, OWN_ORDER, ONE_PERSON, NOTHING_CHANGES,
+    NOT_CHANGEABLE, CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE,
 )  # fmt: skip
 
 OrderId = Annotated[UUID, Ref("OrderCard", "ord")]
@@ -95,7 +112,10 @@ class CreateOrder(Command):
     model: Model | None = Field(None, description="Model ordered; default: the vehicle's (车型).")
     price: Money = Field(ge=0, description="Price agreed, yuan (成交价).")
     deposit: Money = Field(ge=0, description="Deposit, yuan (定金).")
-    ordered_on: date | None = Field(None, description="Day of the order; default: today (订单日期).")
+    ordered_on: date | None = Field(
+        None,
+        description="Day of the order, at most `order_backdating_days` ago; default: today (订单日期).",
+    )
     consultant_id: UserId | None = Field(None, description="Whose order it is; default: yours (销售顾问).")
 
 
@@ -104,8 +124,7 @@ async def create_order(work: Work, command: CreateOrder) -> OrderCard:
     await require_customer(work, command.customer_id, "customerId")
     consultant = await consultant_for(work, command.scope, command.consultant_id)
     vehicle = await _vehicle(work, command.vehicle_id)
-    today = local_day(work, work.now)
-    ordered_on = command.ordered_on or today
+    ordered_on = command.ordered_on or local_day(work, work.now)
     model = command.model or (vehicle.model if vehicle else "")
     order = OrderCard(
         line=work.acting_line,
@@ -120,7 +139,7 @@ async def create_order(work: Work, command: CreateOrder) -> OrderCard:
         ordered_on=ordered_on,
         governing_on=ordered_on,
     )
-    errors.raise_if([*_wrong_content(order), *([DATED_AHEAD("orderedOn")] if ordered_on > today else [])])
+    errors.raise_if([*_wrong_content(order), *_wrong_day(work, ordered_on)])
     work.add(order)
     work.record(OrderCreated.of(order))
     return order
@@ -137,16 +156,18 @@ class SignOrder(Command):
 
 
 async def sign_order(work: Work, command: SignOrder) -> OrderCard:  # the subject says all
-    """The signed order, which still has no effect."""
+    """The signed order, which still has no effect; nobody signs his own, unless the dealer allows it."""
     order: OrderCard = work.subject
-    order.state = moved(ORDER_LIFE, order.state, "sign", rule="AD-050")
+    state = moved(ORDER_LIFE, order.state, "sign", rule="AD-050")
+    _refuse_own(work, order)
+    order.state = state
     order.signed_by_id, order.signed_at = work.actor.user_id, work.now
     work.record(OrderSigned.of(order))
     return order
 
 
 class RegisterOrder(Command):
-    """Register a signed order card as sales assistant; it takes effect (订单登记, AD-050)."""
+    """Register a signed order card as sales assistant: it takes effect, the buyer is a customer (订单登记, AD-050, CS-001)."""
 
     kind = "order.register"
     scope = ORDER_REGISTER
@@ -156,13 +177,24 @@ class RegisterOrder(Command):
 
 
 async def register_order(work: Work, command: RegisterOrder) -> OrderCard:
-    """The effective order; refuses one without signature, and the signer himself as registrar."""
+    """The effective order; refuses one without signature, and the signer himself as registrar.
+
+    The purchase becomes a transaction of the customer in the line, dated the order's governing day.
+    """
     order: OrderCard = work.subject
     state = moved(ORDER_LIFE, order.state, "register", rule="AD-050")
     if order.signed_by_id == work.actor.user_id:
         raise Refused(ONE_PERSON("id"))
     order.state = state
     order.registered_by_id, order.registered_at = work.actor.user_id, work.now
+    await work.run(
+        RecordTransaction(
+            id=order.customer_id,
+            done_on=order.governing_on,
+            description=order.model,
+            amount=yuan(order.price),
+        )
+    )
     work.record(OrderRegistered.of(order))
     return order
 
@@ -189,15 +221,15 @@ class ChangeOrder(Command):
 
 
 async def change_order(work: Work, command: ChangeOrder) -> OrderChange:
-    """The change, waiting for a signature; refuses a second one while one waits."""
+    """The change, waiting for a signature; refuses one that changes nothing, and a second while one waits."""
     order: OrderCard = work.subject
     if order.state == OrderState.CANCELLED:
         raise Refused(NOT_CHANGEABLE("id"))
-    if not command.content.model_fields_set:
-        raise Refused(NOTHING_CHANGES("content"))
     if await work.session.scalar(pending_change(order.id)) is not None:
         raise Refused(CHANGE_PENDING("id"))
-    await _vehicle(work, command.content.vehicle_id, "content.vehicleId")
+    vehicle = await _vehicle(work, command.content.vehicle_id, "content.vehicleId")
+    if not _differences(order, command.content, vehicle):
+        raise Refused(NOTHING_CHANGES("content"))
     change = work.add(
         OrderChange(
             line=order.line,
@@ -223,12 +255,17 @@ class SignOrderChange(Command):
 
 
 async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:
-    """The order with its new content, governed by today's date."""
+    """The order with its new content, governed by today's date; a change that no longer changes anything is refused."""
     change: OrderChange = work.subject
     order = await work.get(OrderCard, change.order_id, "id", lock=True)
     _decide(work, change, "sign")
+    _refuse_own(work, order)
     content = OrderContent.model_validate(change.proposed)
-    _apply(order, content, await _vehicle(work, content.vehicle_id, "id"))
+    differences = _differences(order, content, await _vehicle(work, content.vehicle_id, "id"))
+    if not differences:
+        raise Refused(NOTHING_CHANGES("id"))
+    for column, value in differences.items():
+        setattr(order, column, value)
     errors.raise_if(_wrong_content(order))
     order.governing_on = local_day(work, work.now)
     work.record(OrderChangeSigned.of(change))
@@ -295,15 +332,41 @@ def _wrong_content(order: OrderCard) -> list[UserError]:
     return found + ([DEPOSIT_TOO_HIGH("deposit")] if order.deposit > order.price else [])
 
 
-def _apply(order: OrderCard, content: OrderContent, vehicle: Vehicle | None) -> None:
-    """Give the order what the content names; with another vehicle comes its model, unless the content has one."""
-    given = content.model_fields_set
-    if vehicle is not None:
-        order.model = vehicle.model
-    for column in given & {"vehicle_id", "model"}:
-        setattr(order, column, getattr(content, column))
-    for column in given & {"price", "deposit"}:
-        setattr(order, column, fen(getattr(content, column)))
+def _wrong_day(work: Work, ordered_on: date) -> list[UserError]:
+    """An order is dated neither ahead nor further back than the dealer allows (AD-050)."""
+    today = local_day(work, work.now)
+    earliest = today - timedelta(days=_settings(work).order_backdating_days)
+    if ordered_on > today:
+        return [DATED_AHEAD("orderedOn")]
+    return [DATED_BACK("orderedOn", earliest=earliest.isoformat())] if ordered_on < earliest else []
+
+
+def _refuse_own(work: Work, order: OrderCard) -> None:
+    """Refuse the consultant of an order as its signer, unless the dealer allows it (AD-050)."""
+    own = order.owner_id is not None and order.owner_id == work.actor.user_id
+    if own and not _settings(work).allow_self_signing:
+        raise Refused(OWN_ORDER("id"))
+
+
+def _settings(work: Work) -> AutoDealerSettings:
+    settings: AutoDealerSettings = work.settings_of("auto_dealer")
+    return settings
+
+
+def _differences(
+    order: OrderCard, content: OrderContent, vehicle: Vehicle | None
+) -> dict[str, UUID | str | int | None]:
+    """Columns the content would alter, with their new values (AD-052); money in fen.
+
+    With another vehicle comes its model, unless the content has one.
+    """
+    wanted: dict[str, UUID | str | int | None] = {}
+    if vehicle is not None and vehicle.id != order.vehicle_id:
+        wanted["model"] = vehicle.model
+    for column in content.model_fields_set:
+        value = getattr(content, column)
+        wanted[column] = fen(value) if column in {"price", "deposit"} else value
+    return {column: value for column, value in wanted.items() if value != getattr(order, column)}
 
 
 def _decide(work: Work, change: OrderChange, move: str) -> None:
