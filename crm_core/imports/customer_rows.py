@@ -260,7 +260,8 @@ def _kind_by_content(reader: _RowReader) -> CustomerKind:
     """Without a type: an organisation if it has a credit code of its own or is named like one."""
     either = reader.code("identity_or_credit_code") or ""
     code = reader.code("credit_code") or (either if identity_number_problem(either) == "FORMAT" else "")
-    named_like_one = any(word in _read_name(reader) for word in _COMPANY_WORDS)
+    name = reader.text("name") or reader.text("contact_name") or ""
+    named_like_one = any(word in name for word in _COMPANY_WORDS)
     organisation = named_like_one or (bool(code) and credit_code_problem(code) is None)
     return CustomerKind.ORGANISATION if organisation else CustomerKind.PERSON
 

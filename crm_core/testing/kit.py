@@ -33,12 +33,14 @@ from crm_core.graphql.context import Context
 from crm_core.keyring import Keyring
 from crm_core.loader import Candidate, installed, load, parts_of
 from crm_core.registry import Registry
-from crm_core.settings import LineSettings, Settings
+from crm_core.settings import Limits, LineSettings, Settings
 from crm_core.testing.postgres import Server
 from crm_core.work import Services, perform
 
 KEYS = Keyring.generate_text()
 INDEX_KEY = Keyring.generate_index_text()
+PATIENT = Limits(statement_seconds=60)
+"""A busy machine that runs tests is no slow statement."""
 START = datetime(2025, 11, 3, 2, 0, tzinfo=UTC)
 
 
@@ -329,7 +331,7 @@ async def crm(
         keys=KEYS,  # type: ignore[arg-type]  # pydantic makes the secret
         index_key=INDEX_KEY,  # type: ignore[arg-type]
         store=tmp_path / "store",
-        **crm_settings,
+        **{"limits": PATIENT, **crm_settings},
     )
     place = _Place(crm_dialect, tmp_path_factory, request)
     lines = sorted((line, tuple(plugins)) for line, plugins in crm_lines.items())
