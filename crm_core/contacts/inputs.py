@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from crm_core.access.commands import UserId
 from crm_core.commands import Command, Part, Ref, omitted
 from crm_core.contacts.models import Contact, ContactChannel, ContactPhoneUse
-from crm_core.customers.inputs import Medium, PhoneText, Short
+from crm_core.customers.inputs import Email, Medium, PhoneText, Short
 from crm_core.customers.line_records import in_acting_line
 from crm_core.customers.models import Customer
 from crm_core.work import Work
@@ -55,7 +55,7 @@ class ContactFields(Command):
         max_length=20, description="All telephone numbers (电话, CS-050)."
     )
     wechat: Short | None = omitted(description="WeChat id (微信).")
-    email: Short | None = omitted(description="E-mail (邮箱).")
+    email: Email | None = omitted(description="E-mail (邮箱).")
     address: Medium | None = omitted(description="Address (住址, CS-051).")
     birthday: date | None = omitted(description="Birthday (生日).")
     preferences: Text | None = omitted(description="Preferences (偏好).")

@@ -63,6 +63,14 @@ def _phone(value: str) -> str:
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Email = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+]
+"""An e-mail address."""
+Website = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=100, pattern=r"^(https?://)?[^\s/:@]+\.[^\s:]+$")
+]
+"""A web address with or without http(s); no other scheme, as front ends make links of it."""
 Medium = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Long = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 FreeText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100_000)]
@@ -118,8 +126,8 @@ class ArchiveFields(Command):
     address: Medium | None = omitted(description="Street and number (详细地址).")
     office_location: Medium | None = omitted(description="Where its office is (办公地点, CS-050).")
     wechat: Short | None = omitted(description="WeChat id (微信).")
-    email: Short | None = omitted(description="E-mail (邮箱).")
-    website: Short | None = omitted(description="Web address (网址, CS-004).")
+    email: Email | None = omitted(description="E-mail (邮箱).")
+    website: Website | None = omitted(description="Web address (网址, CS-004).")
     needs: Long | None = omitted(description="Needs (客户需求, CS-005).")
     preferences: Long | None = omitted(description="Preferences (偏好, CS-005).")
     remark: FreeText | None = omitted(description="Remark, free text (备注).")

@@ -83,9 +83,16 @@ async def test_an_expired_token_is_refused_from_that_moment_on(
     crm: Kit, client: httpx.AsyncClient, auditor: Actor
 ) -> None:
     late = await crm.token(auditor, expires_at=crm.clock() + timedelta(hours=1))
-    gone = await crm.token(auditor, expires_at=crm.clock())
+    gone = await crm.token(auditor, expires_at=crm.clock() + timedelta(minutes=1))
+    crm.clock.advance(minutes=1)
     assert (await ask(client, late)).status_code == 200
     assert (await ask(client, gone)).status_code == 401
+
+
+async def test_no_token_is_made_that_would_have_expired(crm: Kit, auditor: Actor) -> None:
+    body = {"user_id": auditor.user_id, "name": "old", "secret_hash": "0" * 64, "expires_at": crm.clock()}
+    outcome = await crm.perform("token.create", body)
+    assert [(e.code, e.field) for e in outcome.errors] == [("EXPIRED_ALREADY", "expiresAt")]
 
 
 async def test_a_revoked_token_and_a_disabled_user_are_out_within_five_seconds(

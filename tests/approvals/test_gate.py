@@ -320,7 +320,7 @@ async def test_the_performed_change_is_its_requesters_and_announced_once(
     assert [c["table"] for c in done.changes] == ["deals_deals"]
     assert "deals_deals" not in [c["table"] for c in entries["approval.approve", "graphql"].changes]
     waiting = entries["deal.create", "graphql"]
-    assert (waiting.subject_id, waiting.approval_id) == (None, done.approval_id)
+    assert (waiting.subject_ref, waiting.approval_id) == (None, done.approval_id)
 
 
 async def test_two_signers_at_once_make_the_change_once(crm: Kit, policy: Policy, seller: Actor) -> None:

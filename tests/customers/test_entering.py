@@ -248,3 +248,15 @@ async def test_an_identity_number_given_again_changes_nothing(house: House) -> N
     customer = await house.enter("李雷", kind="PERSON", identityNumber=IDENTITY)
     await house.do("customerUpdate", id=customer, identityNumber=IDENTITY.lower())
     assert (await house.read(customer, "version"))["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("email", "notmail"), ("email", "a@b"), ("website", "javascript:alert(1)"), ("website", "ftp://a.cn")],
+)
+async def test_an_address_that_is_none_is_refused(house: House, field: str, value: str) -> None:
+    given = {"name": "李雷", "kind": "PERSON", field: value}
+    refused = await house.crm.change("customerCreate", input=given, acting="east")
+    assert [(e["code"], e["field"]) for e in refused["userErrors"]] == [
+        ("INVALID_STRING_PATTERN_MISMATCH", field)
+    ]
