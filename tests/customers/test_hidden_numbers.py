@@ -53,3 +53,20 @@ async def test_an_identity_number_in_the_audit_trail_cannot_be_found_out_by_tryi
     assert hidden.startswith("*** ")
     assert hidden == f"*** {crm.services.keyring.blind(number, 'customer.create.identity_number')[:12]}"
     assert number not in str(entry)
+
+
+async def test_a_change_that_waits_for_a_signature_shows_no_number_either(crm: Kit) -> None:
+    await entered(crm)
+    assistant = await crm.actor("assistant", {**READ, "approval.request": Reach.OWN})
+    await crm.actor("manager", role="line_manager")
+    stages = [{"slots": [{"role": "line_manager"}]}]
+    policy = {"name": "numbers", "command": "customer.update", "stages": stages}
+    await crm.done("approvalPolicySet", input=policy, acting="east")
+    (customer,) = (await crm.data("{ customers { nodes { id } } }"))["customers"]["nodes"]
+    given = {"id": customer["id"], "phones": [{"number": "13800138000"}]}
+    shown = await crm.done(
+        "customerUpdate", assistant, input=given, acting="east", select="approval { diff }"
+    )
+    changed = {line["field"]: (line["before"], line["after"]) for line in shown["approval"]["diff"]}
+    assert {"e164", "raw"} <= changed.keys()
+    assert "13211421881" not in str(shown)
