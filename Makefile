@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup check fix test test-long demo serve rules rules-check docs docs-check schema graphiql clean
+.PHONY: help setup check fix test test-long fuzz bench-read explain demo serve rules rules-check docs docs-check schema graphiql clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,18 @@ fix: setup ## format and mend what can be mended by itself
 test: setup ## run all tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-long: setup ## run the tests that take long
+test-long: setup ## run the tests that take long, 100,000 random documents among them
 	$(BIN)/python -m pytest -n $(WORKERS) -m long
+
+fuzz: setup ## ask random documents compiled and interpreted on both databases; DOCS=n SEED=s
+	@FUZZ_DOCS=$(DOCS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q --no-header --tb=line \
+		tests/fuzz/test_differential.py -k test_documents_nobody_has_asked_before
+
+bench-read: setup ## measure reads and the write against SQL by hand; ARGS="--keep FOLDER --json FILE --scale 0.01 …"
+	@$(BIN)/python -m benchmarks.read_path $(ARGS)
+
+explain: setup ## which indexes every query uses on 1,000,000 interactions; ARGS="--keep FOLDER --only NAME --plans FILE …"
+	@$(BIN)/python -m benchmarks.explain $(ARGS)
 
 demo: setup graphiql ## install, load a demo company and serve it on CRM_PORT
 	$(BIN)/crm demo --serve

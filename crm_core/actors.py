@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 from types import MappingProxyType
 from uuid import UUID
 
@@ -25,12 +27,14 @@ Grants = Mapping[str, Mapping[str, Reach]]
 _NOTHING: Mapping[str, Reach] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Actor:
     """A person, key or the system itself, with what it may do in which business line (业务线).
 
     `grants` maps line code → scope → reach. `teams` are the actor's teams per line, `subtree` those teams with
     all teams below them. Only the system actor has no user.
+
+    An actor is a value and may be shared by requests at the same time; what is worked out from it is kept with it.
     """
 
     user_id: UUID | None
@@ -41,6 +45,39 @@ class Actor:
     token_id: UUID | None = None
     is_system: bool = False
     language: Language = "en"
+
+    @cached_property
+    def shape(self) -> bytes:
+        """Everything of the actor that decides which SQL reads for him, without the ids that are bound to it.
+
+        Two actors have the same shape exactly when they are both people, or both not, and hold the same scopes with
+        the same reach in the same lines. 32 bytes, cheap to hash and to compare.
+        """
+        grants = sorted(
+            (line, sorted((scope, int(reach)) for scope, reach in scopes.items()))
+            for line, scopes in self.grants.items()
+        )
+        decides = repr((self.is_system, self.user_id is None, grants))
+        return hashlib.blake2b(decides.encode(), digest_size=32).digest()
+
+    @cached_property
+    def _narrowed(self) -> dict[str, Actor]:
+        return {}
+
+    def narrowed(self, line: str) -> Actor | None:
+        """The actor with this line only, nothing if it is none of his; a scope over all lines reaches it whole."""
+        known = self._narrowed.get(line)
+        if known is not None or line not in self.grants:
+            return known
+        scopes = {scope: min(reach, Reach.LINE) for scope, reach in self.grants[line].items()}
+        nobody: frozenset[UUID] = frozenset()
+        self._narrowed[line] = replace(
+            self,
+            grants={line: scopes},
+            teams={line: self.teams.get(line, nobody)},
+            subtree={line: self.subtree.get(line, nobody)},
+        )
+        return self._narrowed[line]
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Final, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
+import orjson
 import structlog
 
 if TYPE_CHECKING:
@@ -17,22 +20,54 @@ LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_TO_JSON: tuple[Processor, ...] = (
+
+
+class _Lines:
+    """Writes each line at once: as bytes where the stream takes bytes beneath, else as text."""
+
+    def __init__(self, stream: TextIO) -> None:
+        below = getattr(stream, "buffer", None)
+        self._stream = stream if below is None else below
+        self._write: Callable[[bytes], object] = self._as_text if below is None else below.write
+
+    def _as_text(self, line: bytes) -> None:
+        self._stream.write(line.decode())
+
+    def msg(self, line: bytes) -> None:
+        self._write(line)
+        self._stream.flush()
+
+    debug = info = warning = warn = error = critical = exception = fatal = log = msg
+
+
+def _rendered(_logger: object, _method: str, event: Any) -> bytes:
+    """One event as a line of JSON; what JSON has no form for is shown as Python does."""
+    try:
+        return orjson.dumps(event, repr, orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError):  # integers beyond 64 bits, lone surrogates
+        return json.dumps(event, default=repr, skipkeys=True).encode() + b"\n"
+
+
+# The values of local variables stay out: they hold tokens and what people told about themselves.
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+_TO_JSON: Final[tuple[Processor, ...]] = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.dict_tracebacks,
-    structlog.processors.JSONRenderer(ensure_ascii=False),
+    _TRACEBACKS,
+    _rendered,
 )
 
 
 def logger(level: str, stream: TextIO | None = None) -> FilteringBoundLogger:
     """A logger that writes JSON lines from this level on; to standard error unless told otherwise."""
     wrapped: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream or sys.stderr),
+        _Lines(stream or sys.stderr),
         processors=list(_TO_JSON),
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
     )
-    return wrapped
+    return wrapped.bind()  # bound once, or every line would do it again
 
 
 def library_config(level: str) -> dict[str, object]:
@@ -41,7 +76,7 @@ def library_config(level: str) -> dict[str, object]:
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            _TRACEBACKS,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         "foreign_pre_chain": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import event
@@ -10,6 +10,7 @@ from sqlalchemy import event
 from crm_core.db.session import Database
 from crm_core.graphql.serving import Served
 
+MOST_REASONS = 50
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -26,16 +27,41 @@ class Metrics:
         self._seconds = Histogram(
             "crm_request_seconds", "Time to answer, seconds.", ("operation",), buckets=BUCKETS, registry=here
         )
+        self._reads = Counter(
+            "crm_reads",
+            "Documents read, by one compiled statement or by the interpreter, and why by the latter.",
+            ("path", "reason"),
+            registry=here,
+        )
         self._errors = Counter("crm_errors", "GraphQL errors by code.", ("code",), registry=here)
         self._statements = Counter("crm_statements", "SQL statements sent.", registry=here)
         self._quarantined = Gauge("crm_plugins_quarantined", "Plugins in quarantine.", registry=here)
 
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._read: dict[tuple[str, str], Counter] = {}
+
     def served(self, served: Served) -> None:
         """Note an answered request."""
-        self._requests.labels(served.operation, str(served.status)).inc()
-        self._seconds.labels(served.operation).observe(served.seconds)
+        key = (served.operation, served.status)
+        children = self._answered.get(key)
+        if children is None:
+            children = self._requests.labels(key[0], str(key[1])), self._seconds.labels(key[0])
+            self._answered[key] = children
+        children[0].inc()
+        children[1].observe(served.seconds)
+        if served.read is not None:
+            self.read(*(("compiled", "") if served.read == "compiled" else ("interpreted", served.read)))
         for code in served.codes:
             self._errors.labels(code).inc()
+
+    def read(self, path: Literal["compiled", "interpreted"], reason: str = "") -> None:
+        """Note a document read; `reason` is a short code, why it was interpreted. Of too many, the rest is `other`."""
+        child = self._read.get((path, reason))
+        if child is None:
+            if len(self._read) >= MOST_REASONS:
+                reason = "other"
+            child = self._read.setdefault((path, reason), self._reads.labels(path, reason))
+        child.inc()
 
     def quarantined(self, plugins: int) -> None:
         """Note how many plugins are in quarantine."""
@@ -46,6 +72,7 @@ class Metrics:
         engines = {id(e.sync_engine): e.sync_engine for e in (database.writes, *_own_reads(database))}
         for engine in engines.values():
             event.listen(engine, "before_cursor_execute", self._count)
+        database.heard.append(self._count)
 
     def _count(self, *_of_statement: Any) -> None:
         self._statements.inc()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,14 +19,36 @@ from graphql import (
 
 from crm_core.errors import ConfigurationError
 from crm_core.graphql.build import build
+from crm_core.graphql.documents import Documents
+from crm_core.graphql.manifests import Operation, operations_of
+from crm_core.graphql.persisted import opened
 from crm_core.loader import Candidate, load, parts_of
 from crm_core.registry import Registry
-from crm_core.settings import LineSettings, Settings
+from crm_core.settings import Limits, LineSettings, Settings
 
 
 def schema_of(registry: Registry) -> strawberry.Schema:
     """The executable schema of everything the registry holds."""
     return build(parts_of(registry))
+
+
+def refuse_invalid_documents(settings: Settings, registry: Registry) -> None:
+    """Raise `ConfigurationError` that names the persisted documents this schema does not answer, as a server would."""
+    documents = Documents(schema_of(registry)._schema, settings.limits.tokens)  # noqa: SLF001  # Strawberry has no other door
+    opened(
+        settings.persisted_documents,
+        documents,
+        only=settings.only_persisted,
+        forgiving=any(plugin.state == "quarantined" for plugin in registry.plugins),
+    )
+
+
+def operations(texts: Mapping[str, str], registry: Registry, limits: Limits) -> list[Operation]:
+    """The operations in these `.graphql` texts, by name of their file, ready to be persisted.
+
+    Raises `ConfigurationError` that names everything wrong with its file, line and column.
+    """
+    return operations_of(texts, schema_of(registry)._schema, limits)  # noqa: SLF001  # Strawberry has no other door
 
 
 def sdl(registry: Registry) -> str:

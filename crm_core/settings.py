@@ -89,6 +89,15 @@ class Settings(BaseSettings):
     graphiql_assets: Path | None = Field(
         None, description="Folder of the GraphiQL page's files; default: found."
     )
+    compiled_reads: bool = Field(
+        True, description="Answer reads by one compiled SQL statement; false: by the interpreter."
+    )
+    persisted_documents: Path | None = Field(
+        None, description="Manifest of persisted documents; `crm schema persist` writes one."
+    )
+    only_persisted: bool = Field(
+        False, description="Answer documents of the manifest alone; any other is refused."
+    )
     limits: Limits = Limits()
     lines: dict[str, LineSettings] = Field({}, description="Business lines by code.")
     rooms: dict[str, dict[str, Any]] = Field({}, description="Tables of rooms and plugins, by name.")

@@ -1,4 +1,4 @@
-"""Commands of one transaction that only add rows, written at once; and what a failing write means to the caller."""
+"""Commands of one transaction that only add rows, written at once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import Any
 
 from sqlalchemy import Insert
 from sqlalchemy import event as listening
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.exc import StaleDataError
 
-from crm_core import errors
 from crm_core.db import search
 from crm_core.db.base import Base
-from crm_core.errors import Refused
+from crm_core.db.unit import flush
 
 
 class Together:
@@ -62,18 +59,3 @@ class Together:
 
     def _note(self, _session: Any, record: Base) -> None:
         self._fresh.append(record)
-
-
-async def flush(session: AsyncSession) -> None:
-    """Write what is pending; a lost update or a broken constraint is refused as CONFLICT."""
-    try:
-        await session.flush()
-    except StaleDataError:
-        raise Refused(errors.CONFLICT(what="version")) from None
-    except IntegrityError as error:
-        raise Refused(errors.CONFLICT(what=_constraint(error))) from None
-
-
-def _constraint(error: IntegrityError) -> str:
-    name = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-    return str(name or error.orig).split("\n")[0][:200]

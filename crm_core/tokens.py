@@ -24,13 +24,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, groupby, pairwise, product
 from math import prod
-
-from pypinyin import Style, lazy_pinyin, pinyin
+from types import ModuleType
 
 Alternative = tuple[str, ...]
 """Tokens that must all be present for a row to match."""
 
 _MOST_READINGS = 4
+_WITHOUT_TONES = 0
+"""pypinyin's `Style.NORMAL`."""
 _MOST_SEGMENTATIONS = 8
 _MOST_ALTERNATIVES = 64
 _MOST_QUERY_CHARACTERS = 64
@@ -227,7 +228,7 @@ def _in_words(run: str, known: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """The reading of a run by the words in it, which settle most characters of several readings."""
     if all(len(readings) == 1 for readings in known):
         return tuple(readings[0] for readings in known)
-    words = lazy_pinyin(run, style=Style.NORMAL, errors="ignore")
+    words = _dictionary().lazy_pinyin(run, style=_WITHOUT_TONES, errors="ignore")
     if len(words) != len(run):
         words = [readings[0] for readings in known]
     return tuple(
@@ -238,8 +239,15 @@ def _in_words(run: str, known: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 @lru_cache(maxsize=16_384)
 def _readings_of(character: str) -> tuple[str, ...]:
     """Every reading of a character without tones, the usual one first; none for what is not Chinese."""
-    found = pinyin(character, style=Style.NORMAL, heteronym=True, errors="ignore")
+    found = _dictionary().pinyin(character, style=_WITHOUT_TONES, heteronym=True, errors="ignore")
     return tuple(syllable for readings in found for syllable in readings if syllable in _SYLLABLES)
+
+
+def _dictionary() -> ModuleType:
+    """Readings of characters and words: 55 MB, so it is read when the first name is put into the index."""
+    import pypinyin  # noqa: PLC0415
+
+    return pypinyin
 
 
 # What a search asks for

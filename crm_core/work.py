@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,8 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
-from sqlalchemy import Insert, inspect, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Insert, insert, inspect, select
 from sqlalchemy.orm.attributes import flag_modified
 
 from crm_core import errors, ids
@@ -36,6 +35,7 @@ from crm_core.commands import (
 )
 from crm_core.db.base import Aggregate, Base
 from crm_core.db.session import Database
+from crm_core.db.unit import Unit, flush
 from crm_core.deadlines import WorkCalendar
 from crm_core.errors import Fault, Refused, UserError
 from crm_core.graphql.access import Access
@@ -45,7 +45,7 @@ from crm_core.outbox.events import Event
 from crm_core.outbox.models import OutboxEvent
 from crm_core.registry import Registry
 from crm_core.settings import Settings
-from crm_core.together import Together, flush
+from crm_core.together import Together
 
 RecordT = TypeVar("RecordT", bound=Base)
 MOST_REASON = 2000
@@ -60,6 +60,9 @@ class Services:
     database: Database
     keyring: Keyring
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    _seen: dict[bytes, tuple[frozenset[str], ZoneInfo]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def store(self) -> Path:
@@ -73,16 +76,27 @@ class Services:
 
     def access(self, actor: Actor) -> Access:
         """The actor's view of the data, now."""
-        registry, lines, own = self.registry, self.settings.lines, set(actor.lines)
-        hidden = frozenset(
+        known = self._seen.get(actor.shape)
+        if known is None:
+            known = self._seen[actor.shape] = self._hidden(actor), self._zone(actor)
+        hidden, zone = known
+        return Access(actor, self.database.dialect, self.clock(), zone, self.registry.timeline, hidden)
+
+    def _hidden(self, actor: Actor) -> frozenset[str]:
+        """Plugins enabled in none of the actor's lines."""
+        registry, own = self.registry, set(actor.lines)
+        return frozenset(
             p.name
             for p in registry.plugins
             if not actor.is_system and own.isdisjoint(registry.lines_of(p.name))
         )
-        zone = ZoneInfo(
+
+    def _zone(self, actor: Actor) -> ZoneInfo:
+        """The time zone of the actor's first line."""
+        lines = self.settings.lines
+        return ZoneInfo(
             next((lines[line].time_zone for line in actor.lines if line in lines), "Asia/Shanghai")
         )
-        return Access(actor, self.database.dialect, self.clock(), zone, registry.timeline, hidden)
 
 
 class Work:
@@ -96,7 +110,7 @@ class Work:
     def __init__(
         self,
         services: Services,
-        session: AsyncSession,
+        session: Unit,
         actor: Actor,
         options: Options,
         together: Together | None = None,
@@ -119,6 +133,11 @@ class Work:
     def registry(self) -> Registry:
         """Answers of all rooms and plugins."""
         return self.services.registry
+
+    @cached_property
+    def access(self) -> Access:
+        """The actor's view of the data."""
+        return self.services.access(self.actor)
 
     @property
     def acting_line(self) -> str:
@@ -166,7 +185,7 @@ class Work:
         kind = self.registry.type_of(model)
         table = model.__table__
         statement = select(model).where(table.c.id == key)
-        rule = kind.visible(table, self.services.access(self.actor), scope)
+        rule = kind.visible(table, self.access, scope)
         if rule is not None:
             statement = statement.where(rule)
         if lock and self.services.database.dialect == "postgresql":
@@ -185,29 +204,36 @@ class Work:
             self.line, self.subject, self.options = outer
 
     async def flush(self) -> None:
-        """Write what is pending; a lost update is refused as CONFLICT. What is written together waits for its end."""
+        """Have what is pending written before anything is read, at the latest at the end.
+
+        What the database does not take is refused as CONFLICT then. What is written together waits for its end.
+        """
         if self.together is None:
-            await flush(self.session)
+            self.session.put_off()
 
     async def insert(self, statement: Insert, rows: list[dict[str, Any]]) -> None:
         """Insert rows that are no records of the audit trail, such as keys, after the records they belong to."""
         if self.together is not None:
             self.together.insert(statement, rows)
         else:
-            await self.session.execute(statement, rows)
+            self.session.insert(statement.table, rows)
 
-    async def finish(self, command: Command) -> None:
-        """Write pending rows, then the audit entry and the events of everything recorded."""
+    async def finish(self, command: Command, *, last: bool = False) -> None:
+        """Write pending rows with the audit entry and the events of everything recorded; `last`: nothing may follow."""
         if self.together is not None:
             self.changes.added(self.together.take())
-        await self.flush()
-        self.session.add(_audit(self, command))
-        for ordinal, event in enumerate(self.events):
-            self.session.add(_outbox(self, event, ordinal))
+        elif self.session.dirty or self.session.deleted:
+            await flush(self.session)
+        else:
+            self.changes.collect()
+        await self.insert(insert(AuditEntry), [_audit(self, command)])
+        if self.events:
+            await self.insert(insert(OutboxEvent), [_outbox(self, e, n) for n, e in enumerate(self.events)])
         self.events.clear()
-        await self.flush()
-        if self.together is not None:
-            self.together.take()
+        if last:
+            await self.session.write_last()
+        elif self.together is None:
+            await flush(self.session)
 
 
 async def perform(
@@ -236,15 +262,19 @@ async def perform(
     try:
         if options.dry_run:
             return await _dry_run(services, actor, spec, command, options, linger)
-        async with services.database.transaction() as session:
-            return await _performed(Work(services, session, actor, options), spec, command), None
+        last = options.idempotency_key is None
+
+        async def do(session: Unit) -> Outcome:
+            return await _performed(Work(services, session, actor, options), spec, command, last=last)
+
+        return await services.database.attempt(do), None
     except Refused as refused:
         return Outcome(result_type, errors=refused.errors), None
 
 
 async def perform_within(
     services: Services,
-    session: AsyncSession,
+    session: Unit,
     actor: Actor,
     command: Command,
     options: Options,
@@ -317,7 +347,7 @@ class _undone:  # noqa: N801  # reads as a word: enter_async_context(_undone(dat
     def __init__(self, database: Database) -> None:
         self._transaction = database.transaction()
 
-    async def __aenter__(self) -> AsyncSession:
+    async def __aenter__(self) -> Unit:
         return await self._transaction.__aenter__()
 
     async def __aexit__(self, *_error: object) -> None:
@@ -330,7 +360,8 @@ class _undone:  # noqa: N801  # reads as a word: enter_async_context(_undone(dat
                 return
 
 
-async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome:
+async def _performed(work: Work, spec: CommandSpec, command: Command, *, last: bool = False) -> Outcome:
+    """Everything that is asked of a command, in order; `last`: nothing follows in its transaction."""
     remembered = await _remember(work, command)
     if remembered is not None:
         return remembered
@@ -340,11 +371,11 @@ async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome
         if held is not None:
             work.approval = held.approval
             outcome = Outcome(command.result_type(), approval=held.approval)
-            await work.finish(command)
+            await work.finish(command, last=last)
             await _note(work, command, outcome)
             return outcome
     result = await spec.perform(work, command)
-    await work.finish(command)
+    await work.finish(command, last=last)
     outcome = Outcome(command.result_type(), _ids(result))
     await _note(work, command, outcome)
     return outcome
@@ -355,14 +386,14 @@ async def _performed(work: Work, spec: CommandSpec, command: Command) -> Outcome
 
 async def rehearse(work: Work, command: Command, spec: CommandSpec) -> list[Change]:
     """What a prepared command would change: performed in a savepoint that is undone; refuses what performing would."""
-    await work.flush()
+    await flush(work.session)
     work.changes.pause()
     trial = Work(work.services, work.session, work.actor, work.options)
     trial.line, trial.subject = work.line, work.subject
     try:
         async with work.session.begin_nested() as savepoint:
             await spec.perform(trial, command)
-            await trial.flush()
+            await flush(trial.session)
             await savepoint.rollback()
     finally:
         trial.changes.pause()
@@ -381,7 +412,7 @@ async def perform_held(
     entry and events; the signer's work does not count its changes as its own.
     """
     spec = work.registry.commands[command.kind]
-    await work.flush()
+    await flush(work.session)
     work.changes.pause()
     inner = Work(work.services, work.session, actor, options)
     inner.now, inner.approval, inner.signer = work.now, approval, signer
@@ -494,6 +525,8 @@ def _expect_version(work: Work, command: Command, subject: Any) -> None:
 
 def _claim(work: Work, command: Command) -> Claim | None:
     key = work.options.idempotency_key
+    if key is None:
+        return None
     who = str(work.actor.user_id or work.actor.name)
     line = (
         work.options.line or next(iter(work.actor.lines), None)
@@ -501,7 +534,7 @@ def _claim(work: Work, command: Command) -> Claim | None:
         else work.options.line
     )
     meant = digest(command, replace(work.options, line=line))
-    return None if key is None else Claim(who, command.kind, key, meant)
+    return Claim(who, command.kind, key, meant)
 
 
 async def _remember(work: Work, command: Command) -> Outcome | None:
@@ -526,29 +559,30 @@ async def _note(work: Work, command: Command, outcome: Outcome) -> None:
 # -- evidence
 
 
-def _audit(work: Work, command: Command) -> AuditEntry:
+def _audit(work: Work, command: Command) -> dict[str, Any]:
     named = command.subject_type or command.result_type()
     subject = work.subject or next((e.subject for e in work.events if e.subject_type == named), None)
-    return AuditEntry(
-        created_at=work.now,
-        kind=command.kind,
-        actor_id=work.actor.user_id,
-        actor_name=work.actor.name,
-        token_id=work.actor.token_id,
-        line=work.line,
-        channel=work.options.channel,
-        reason=work.options.reason,
-        request_id=work.options.request_id,
-        approval_id=work.approval,
-        signer_id=work.signer,
-        subject_type=named,
-        subject_ref=_shown(work, named, subject.id) if subject is not None else None,
-        command=without_secrets(command, work.services.keyring),
-        changes=[
+    return {
+        "id": ids.uuid7(),
+        "created_at": work.now,
+        "kind": command.kind,
+        "actor_id": work.actor.user_id,
+        "actor_name": work.actor.name,
+        "token_id": work.actor.token_id,
+        "line": work.line,
+        "channel": work.options.channel,
+        "reason": work.options.reason,
+        "request_id": work.options.request_id,
+        "approval_id": work.approval,
+        "signer_id": work.signer,
+        "subject_type": named,
+        "subject_ref": _shown(work, named, subject.id) if subject is not None else None,
+        "command": without_secrets(command, work.services.keyring),
+        "changes": [
             {"table": c.type, "id": str(c.id), "before": c.before, "after": c.after}
             for c in work.changes.all()
         ],
-    )
+    }
 
 
 def _shown(work: Work, type_name: str, key: UUID) -> str:
@@ -557,8 +591,9 @@ def _shown(work: Work, type_name: str, key: UUID) -> str:
 
 def without_secrets(command: Command, keyring: Keyring) -> dict[str, Any]:
     """The command's stored form with its most sensitive fields masked."""
-    body: dict[str, Any] = json.loads(json.dumps(command.body()))
-    return {k: _hidden(command, k, v, keyring) if k in command.sensitive else v for k, v in body.items()}
+    return {
+        k: _hidden(command, k, v, keyring) if k in command.sensitive else v for k, v in command.body().items()
+    }
 
 
 def _hidden(command: Command, name: str, value: Any, keyring: Keyring) -> str | None:
@@ -566,26 +601,27 @@ def _hidden(command: Command, name: str, value: Any, keyring: Keyring) -> str | 
     return None if value is None else f"*** {keyring.blind(str(value), f'{command.kind}.{name}')[:12]}"
 
 
-def _outbox(work: Work, event: Event, ordinal: int) -> OutboxEvent:
+def _outbox(work: Work, event: Event, ordinal: int) -> dict[str, Any]:
     change = work.changes.of(event.subject)
     before, after = (change.before, change.after) if change else ({}, {})
-    return OutboxEvent(
-        created_at=work.now,
-        kind=event.kind,
-        schema_version=event.version,
-        subject_type=event.subject_type,
-        subject_id=event.subject.id,
-        subject_ref=_shown(work, event.subject_type, event.subject.id),
-        sequence=event.subject.version,
-        ordinal=ordinal,
-        line=work.line,
-        actor_id=work.actor.user_id,
-        actor_name=work.actor.name,
-        reason=work.options.reason,
-        request_id=work.options.request_id,
-        occurred_at=work.now,
-        before=before,
-        after=after,
-        changed_fields=sorted(set(after or {}) if before else set()),
-        data=event.model_dump(mode="json"),
-    )
+    return {
+        "id": ids.uuid7(),
+        "created_at": work.now,
+        "kind": event.kind,
+        "schema_version": event.version,
+        "subject_type": event.subject_type,
+        "subject_id": event.subject.id,
+        "subject_ref": _shown(work, event.subject_type, event.subject.id),
+        "sequence": event.subject.version,
+        "ordinal": ordinal,
+        "line": work.line,
+        "actor_id": work.actor.user_id,
+        "actor_name": work.actor.name,
+        "reason": work.options.reason,
+        "request_id": work.options.request_id,
+        "occurred_at": work.now,
+        "before": before,
+        "after": after,
+        "changed_fields": sorted(set(after or {}) if before else set()),
+        "data": event.model_dump(mode="json"),
+    }

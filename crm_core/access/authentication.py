@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import update
@@ -19,7 +18,22 @@ from crm_core.work import Services
 
 REMEMBERED_SECONDS = 3.0
 MOST_REMEMBERED = 10_000
-USE_NOTED_EVERY = timedelta(minutes=5)
+USE_NOTED_SECONDS = 300.0
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """What a token stood for at a time (seconds of the timer), in each language it was asked in."""
+
+    since: float
+    actors: dict[Language, Actor]
+
+    def speaking(self, language: Language) -> Actor:
+        actor = self.actors.get(language)
+        if actor is None:
+            actor = replace(next(iter(self.actors.values())), language=language)
+            self.actors[language] = actor
+        return actor
 
 
 class Authenticator:
@@ -29,7 +43,7 @@ class Authenticator:
         """`timer` gives seconds for the memory's age."""
         self._services = services
         self._timer = timer
-        self._known: OrderedDict[str, tuple[float, Actor]] = OrderedDict()
+        self._known: OrderedDict[str, _Remembered] = OrderedDict()
         self._noted: dict[UUID, float] = {}
 
     async def actor(self, authorization: str | None, language: Language) -> Actor:
@@ -39,24 +53,28 @@ class Authenticator:
             raise Unauthenticated
         token = token.strip()
         known = self._known.get(token)
-        if known is not None and self._timer() - known[0] < REMEMBERED_SECONDS:
-            return replace(known[1], language=language)
+        if known is not None and self._timer() - known.since < REMEMBERED_SECONDS:
+            return known.speaking(language)
         self._known.pop(token, None)
-        services = self._services
+        services, begun = self._services, self._timer()
         actor = await actor_of_token(
             services.database.fetch, services.registry, token, services.clock(), language
         )
-        self._known[token] = (self._timer(), actor)
+        self._known[token] = _Remembered(begun, {language: actor})
         if len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)
         return actor
 
-    async def note_use(self, actor: Actor) -> None:
-        """Write down that a token was used, at most every five minutes."""
+    def is_use_due(self, actor: Actor) -> bool:
+        """Whether it is to be written down that a token was used: at most every five minutes."""
         if actor.token_id is None:
-            return
+            return False
         last = self._noted.get(actor.token_id)
-        if last is not None and self._timer() - last < USE_NOTED_EVERY.total_seconds():
+        return last is None or self._timer() - last >= USE_NOTED_SECONDS
+
+    async def note_use(self, actor: Actor) -> None:
+        """Write down that a token was used, where that is due."""
+        if actor.token_id is None or not self.is_use_due(actor):
             return
         self._noted[actor.token_id] = self._timer()
         table = ApiToken.__table__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -49,7 +49,10 @@ async def actor_of_token(
     """The actor a token stands for; `Unauthenticated` if unknown, wrong, expired, revoked or its user disabled."""
     key, secret = read_token(text)
     table = ApiToken.__table__
-    rows = await fetch(select(table).where(table.c.id == key))
+    given = (table.c.secret_hash, table.c.revoked_at, table.c.expires_at, table.c.lines, table.c.scopes)
+    rows = await fetch(
+        _granted(*given).join(table, table.c.user_id == User.__table__.c.id).where(table.c.id == key)
+    )
     token = rows[0] if rows else None
     if token is None or not hmac.compare_digest(token.secret_hash, secret_hash(secret)):
         raise Unauthenticated
@@ -57,30 +60,35 @@ async def actor_of_token(
         raise Unauthenticated("The token was revoked (令牌已撤销)")
     if token.expires_at is not None and token.expires_at <= now:
         raise Unauthenticated("The token has expired (令牌已过期)")
-    actor = await actor_of(fetch, registry, token.user_id, language)
-    return _bound_to(actor, token)
+    return _bound_to(await _actor(fetch, registry, rows, language), key, token.lines, token.scopes)
 
 
 async def actor_of(fetch: Fetch, registry: Registry, user_id: UUID, language: Language = "en") -> Actor:
     """The user as an actor with today's rights; `Unauthenticated` if unknown or disabled."""
-    users = await fetch(select(User.__table__).where(User.__table__.c.id == user_id))
-    if not users or users[0].disabled_at is not None:
+    rows = await fetch(_granted().where(User.__table__.c.id == user_id))
+    return await _actor(fetch, registry, rows, language)
+
+
+async def _actor(fetch: Fetch, registry: Registry, rows: Sequence[Row[Any]], language: Language) -> Actor:
+    """The actor of these rows of `_granted`."""
+    if not rows or rows[0].disabled_at is not None:
         raise Unauthenticated("The user is disabled (账号已停用)")
-    grants = _grants(await fetch(_granted(user_id)), registry)
-    teams, subtree = _reachable(await fetch(_all_teams(grants)), await fetch(_own_teams(user_id)))
-    return Actor(user_id, users[0].name, grants, teams, subtree, language=language)
+    user, grants = rows[0], _grants((row for row in rows if row.granted), registry)
+    teams, subtree = _reachable(await fetch(_teams(user.user_id, grants)))
+    return Actor(user.user_id, user.name, grants, teams, subtree, language=language)
 
 
-def _bound_to(actor: Actor, token: Row[Any]) -> Actor:
-    lines = (
-        actor.grants if token.lines is None else {k: v for k, v in actor.grants.items() if k in token.lines}
-    )
-    allowed = None if token.scopes is None else frozenset(token.scopes)
+def _bound_to(
+    actor: Actor, token_id: UUID, bound: Sequence[str] | None, scopes_of_token: Sequence[str] | None
+) -> Actor:
+    """The actor as far as a token bound to these lines and scopes lets him."""
+    lines = actor.grants if bound is None else {k: v for k, v in actor.grants.items() if k in bound}
+    allowed = None if scopes_of_token is None else frozenset(scopes_of_token)
     grants = {
         line: {s: r for s, r in scopes.items() if allowed is None or s in allowed}
         for line, scopes in lines.items()
     }
-    if token.lines is not None:
+    if bound is not None:
         grants = {line: {s: min(r, Reach.LINE) for s, r in scopes.items()} for line, scopes in grants.items()}
     return Actor(
         actor.user_id,
@@ -88,32 +96,35 @@ def _bound_to(actor: Actor, token: Row[Any]) -> Actor:
         grants,
         actor.teams,
         actor.subtree,
-        token_id=token.id,
+        token_id=token_id,
         language=actor.language,
     )
 
 
-def _granted(user_id: UUID) -> Select[Any]:
-    grant, scope = RoleGrant.__table__, RoleScope.__table__
+def _granted(*more: ColumnElement[Any]) -> Select[Any]:
+    """A user's grants, one row per scope; a user without any has one row, of which `granted` is null."""
+    user, grant, scope = User.__table__, RoleGrant.__table__, RoleScope.__table__
     return (
-        select(grant.c.line, scope.c.scope, scope.c.reach)
+        select(
+            user.c.id.label("user_id"), user.c.name, user.c.disabled_at,
+            grant.c.id.label("granted"), grant.c.line, scope.c.scope, scope.c.reach, *more,
+        )
+        .select_from(user)
+        .join(grant, grant.c.user_id == user.c.id, isouter=True)
         .join(scope, scope.c.role_id == grant.c.role_id, isouter=True)
-        .where(grant.c.user_id == user_id)
-    )
+    )  # fmt: skip
 
 
-def _own_teams(user_id: UUID) -> Select[Any]:
+def _teams(user_id: UUID, grants: Mapping[str, Any]) -> Select[Any]:
+    """All teams of these lines, and the user's own in any line; `member` tells his."""
     team, member = Team.__table__, TeamMember.__table__
+    own = and_(member.c.team_id == team.c.id, member.c.user_id == user_id)
     return (
-        select(team.c.line, team.c.id)
-        .join(member, member.c.team_id == team.c.id)
-        .where(member.c.user_id == user_id)
+        select(team.c.id, team.c.parent_id, team.c.line, member.c.user_id.label("member"))
+        .select_from(team)
+        .join(member, own, isouter=True)
+        .where(or_(team.c.line.in_(sorted(grants)), member.c.user_id.is_not(None)))
     )
-
-
-def _all_teams(grants: Mapping[str, Any]) -> Select[Any]:
-    team = Team.__table__
-    return select(team.c.id, team.c.parent_id).where(team.c.line.in_(sorted(grants)))
 
 
 def _grants(rows: Iterable[Row[Any]], registry: Registry) -> dict[str, dict[str, Reach]]:
@@ -135,15 +146,15 @@ def _named(scope: str | None, registry: Registry) -> Iterable[str]:
 
 
 def _reachable(
-    all_teams: Iterable[Row[Any]], own: Iterable[Row[Any]]
+    teams_found: Iterable[Row[Any]],
 ) -> tuple[dict[str, frozenset[UUID]], dict[str, frozenset[UUID]]]:
     below: dict[UUID, list[UUID]] = {}
-    for team in all_teams:
+    mine: dict[str, set[UUID]] = {}
+    for team in teams_found:
         if team.parent_id is not None:
             below.setdefault(team.parent_id, []).append(team.id)
-    mine: dict[str, set[UUID]] = {}
-    for row in own:
-        mine.setdefault(row.line, set()).add(row.id)
+        if team.member is not None:
+            mine.setdefault(team.line, set()).add(team.id)
     subtree = {line: frozenset(_with_below(teams, below)) for line, teams in mine.items()}
     return {line: frozenset(teams) for line, teams in mine.items()}, subtree
 
@@ -166,8 +177,9 @@ def colleagues(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
     if access.everything("user.read"):
         return true()
     grant = RoleGrant.__table__.alias("grant_of_user")
-    shared = select(grant.c.user_id).where(or_(grant.c.line.is_(None), grant.c.line.in_(access.actor.lines)))
-    return or_(t.c.id == access.me(), t.c.id.in_(shared))
+    here = or_(grant.c.line.is_(None), grant.c.line.in_(access.actor.lines))
+    shared = select(grant.c.id).where(grant.c.user_id == t.c.id, here).correlate_except(grant)
+    return or_(t.c.id == access.me(), shared.exists())
 
 
 def of_own_lines(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
@@ -203,10 +215,15 @@ def role_by_name(name: str) -> Select[Role]:
 
 def members_of(role: str, line: str) -> Select[Any]:
     """Ids of enabled users who hold a role in a line (or in all lines)."""
+    return holding([role], line).with_only_columns(RoleGrant.__table__.c.user_id)
+
+
+def holding(roles: Sequence[str], line: str | ColumnElement[str]) -> Select[Any]:
+    """Enabled users (`user_id`) who hold one of these roles (`name`) in a line, or in all lines."""
     grant, user, held = RoleGrant.__table__, User.__table__, Role.__table__
     return (
-        select(grant.c.user_id)
+        select(grant.c.user_id, held.c.name)
         .join(held, held.c.id == grant.c.role_id)
         .join(user, and_(user.c.id == grant.c.user_id, user.c.disabled_at.is_(None)))
-        .where(held.c.name == role, or_(grant.c.line == line, grant.c.line.is_(None)))
+        .where(held.c.name.in_(roles), or_(grant.c.line == line, grant.c.line.is_(None)))
     )

@@ -49,6 +49,7 @@ class Approval(Aggregate):
         Index("ix_approvals_line_kind_id", "line", "kind", "id"),
         Index("ix_approvals_requester_id_id", "requester_id", "id"),
         Index("ix_approvals_subject_id_id", "subject_id", "id"),
+        Index("ix_approvals_subject_ref_id", "subject_ref", "id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "body": Personal("content", "The change as it was asked for"),

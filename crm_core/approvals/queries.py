@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_core.access.models import Role, RoleGrant, User
@@ -17,15 +17,17 @@ from crm_core.approvals.chain import ApprovalState, ApprovalTaskState
 from crm_core.approvals.models import Approval, ApprovalPolicy, ApprovalTask
 from crm_core.approvals.policy import ApprovalCondition, matches
 from crm_core.commands import Command
+from crm_core.db.unit import Unit
+from crm_core.db.writer import given
 from crm_core.graphql.access import Access
 
 READ, SIGN = "approval.read", "approval.sign"
 
 
-async def policy_for(
-    session: AsyncSession, line: str, command: Command, now: datetime
-) -> ApprovalPolicy | None:
+async def policy_for(session: Unit, line: str, command: Command, now: datetime) -> ApprovalPolicy | None:
     """The policy that holds this command now: of those enabled whose condition is met, the first by priority, name."""
+    if not await session.rows("policies", _any_policy, {"line": line, "kind": command.kind, "now": now}):
+        return None
     statement = select(ApprovalPolicy).where(
         ApprovalPolicy.line == line,
         ApprovalPolicy.command_kind == command.kind,
@@ -38,6 +40,20 @@ async def policy_for(
         if p.enabled and matches(ApprovalCondition.model_validate(p.condition), command)
     )
     return min(applying, key=lambda p: (p.priority, p.name), default=None)
+
+
+def _any_policy() -> Select[Any]:
+    """Whether there is any policy for a kind of command in a line; most have none."""
+    table = ApprovalPolicy.__table__
+    return (
+        select(table.c.id)
+        .where(
+            table.c.line == given("line", table.c.line.type),
+            table.c.command_kind == given("kind", table.c.command_kind.type),
+            table.c.valid_from <= given("now", table.c.valid_from.type),
+        )
+        .limit(1)
+    )
 
 
 def latest(policies: Iterable[ApprovalPolicy]) -> Sequence[ApprovalPolicy]:
@@ -92,8 +108,10 @@ def concerned(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
     if access.actor.is_system or access.everything(READ):
         return true()
     whole = [line for line, reach in access.actor.reach(READ).items() if reach >= Reach.LINE]
-    own = or_(t.c.requester_id == access.me(), t.c.id.in_(_asked(access)))
-    return or_(t.c.line.in_(sorted(whole)), and_(t.c.line.in_(access.actor.lines), own))
+    requested = Approval.__table__.alias("requested")
+    mine = select(requested.c.id).where(requested.c.requester_id == access.me())
+    own = and_(t.c.line.in_(access.actor.lines), t.c.id.in_(union_all(mine, *_asked(access))))
+    return or_(t.c.line.in_(sorted(whole)), own) if whole else own
 
 
 def of_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
@@ -104,19 +122,23 @@ def of_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     return reached
 
 
-def _asked(access: Access, state: ApprovalTaskState | None = None) -> Select[Any]:
-    """Ids of approvals with a signature (in this state) asked of the actor, by name or by a role he holds in its line."""
+def _asked(access: Access, state: ApprovalTaskState | None = None) -> tuple[Select[Any], ...]:
+    """Ids of approvals with a signature (in this state) asked of the actor, by name or by a role he holds in its line.
+
+    Each way of being asked is a statement of its own, so that each goes through its own index.
+    """
     task = ApprovalTask.__table__.alias("asked")
     grant, role = RoleGrant.__table__.alias("asked_grant"), Role.__table__.alias("asked_role")
-    held = (
-        select(role.c.name)
-        .join(grant, grant.c.role_id == role.c.id)
-        .where(grant.c.user_id == access.me(), or_(grant.c.line == task.c.line, grant.c.line.is_(None)))
-        .correlate(task)
+    held = role.join(grant, and_(grant.c.role_id == role.c.id, grant.c.user_id == access.me()))
+    in_line = select(role.c.name, grant.c.line).select_from(held).where(grant.c.line.is_not(None))
+    everywhere = select(role.c.name).select_from(held).where(grant.c.line.is_(None))
+    found = select(task.c.approval_id).where(true() if state is None else task.c.state == state.value)
+    of_role = found.where(task.c.user_id.is_(None))
+    return (
+        found.where(task.c.user_id == access.me()),
+        of_role.where(tuple_(task.c.role, task.c.line).in_(in_line)),
+        of_role.where(task.c.role.in_(everywhere)),
     )
-    of_role = and_(task.c.user_id.is_(None), task.c.role.in_(held))
-    found = select(task.c.approval_id).where(or_(task.c.user_id == access.me(), of_role))
-    return found if state is None else found.where(task.c.state == state.value)
 
 
 def waits_for_me(t: Any, access: Access) -> ColumnElement[bool]:
@@ -125,7 +147,7 @@ def waits_for_me(t: Any, access: Access) -> ColumnElement[bool]:
         t.c.state == ApprovalState.PENDING.value,
         t.c.line.in_(sorted(access.actor.reach(SIGN))),
         or_(t.c.self_approval == true(), t.c.requester_id != access.me()),
-        t.c.id.in_(_asked(access, ApprovalTaskState.OPEN)),
+        t.c.id.in_(union_all(*_asked(access, ApprovalTaskState.OPEN))),
     )
 
 

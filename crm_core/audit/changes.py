@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import event, inspect
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import inspect
 
 from crm_core.commands import Change
 from crm_core.db.base import Base
+from crm_core.db.unit import Pending, Unit
 from crm_core.errors import Json
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _UNINTERESTING = frozenset({"version", "updated_at", "search_tokens"})
 
 
 class Changes:
     """Before and after of every record written in one transaction; several flushes add up to one change each."""
 
-    def __init__(self, session: AsyncSession, *, watch: bool = True) -> None:
+    def __init__(self, session: Unit, *, watch: bool = True) -> None:
         """Watch this session; `watch` False: hear of what was added from `added` alone."""
         self._found: dict[tuple[type[Base], Any], Change] = {}
         self._watching = True
         self._session = session.sync_session
-        self._listens = watch
         if watch:
-            event.listen(self._session, "before_flush", self._collect)
+            self._session.watches.append(self._collect)
 
     def all(self) -> list[Change]:
         """Every change so far, in the order of first appearance."""
@@ -50,8 +51,12 @@ class Changes:
 
     def close(self) -> None:
         """Stop watching for good: the session goes on with other works."""
-        if self._listens:
-            event.remove(self._session, "before_flush", self._collect)
+        if self._collect in self._session.watches:
+            self._session.watches.remove(self._collect)
+
+    def collect(self) -> None:
+        """Note what waits to be written."""
+        self._collect(self._session)
 
     def added(self, records: Iterable[Base]) -> None:
         """Note records that are new and not yet written."""
@@ -62,23 +67,24 @@ class Changes:
         """Forget everything, after a savepoint was undone."""
         self._found.clear()
 
-    def _collect(self, session: Any, _context: Any, _instances: Any) -> None:
+    def _collect(self, session: Pending) -> None:
         if not self._watching:
             return
         for record in session.new:
-            self._found[_key(record)] = Change(_name(record), _id(record), None, _values(record))
+            filled = session.filled.get(record, {})
+            self._found[_key(record)] = Change(_name(record), _id(record), None, _values(record, filled))
         for record in session.dirty:
             self._add(record)
         for record in session.deleted:
             self._found[_key(record)] = Change(_name(record), _id(record), _values(record), None)
 
     def _add(self, record: Base) -> None:
-        before, after = {}, {}
-        for attribute in inspect(record).attrs:
-            history = attribute.history
-            if attribute.key not in _UNINTERESTING and history.has_changes() and history.deleted:
-                before[attribute.key] = _value(record, attribute.key, history.deleted[0])
-                after[attribute.key] = _value(record, attribute.key, attribute.value)
+        before, after, state = {}, {}, inspect(record)
+        for key in state.committed_state.keys() - _UNINTERESTING:
+            history = state.attrs[key].history
+            if history.has_changes() and history.deleted:
+                before[key] = _value(record, key, history.deleted[0])
+                after[key] = _value(record, key, state.dict[key])
         known = self._found.get(_key(record))
         if known is None:
             self._found[_key(record)] = Change(_name(record), _id(record), before, after)
@@ -89,7 +95,8 @@ class Changes:
 
 
 def _key(record: Base) -> tuple[type[Base], Any]:
-    return type(record), inspect(record).identity or _id(record)
+    """The same before and after the record is written."""
+    return type(record), _id(record)
 
 
 def _id(record: Base) -> Any:
@@ -101,13 +108,16 @@ def _name(record: Base) -> str:
     return type(record).__table__.name
 
 
-def _values(record: Base) -> dict[str, Json]:
+def _values(record: Base, filled: Mapping[str, Any] = _NOTHING) -> dict[str, Json]:
+    """The values of a new record; those that are mere defaults are left out."""
     state = inspect(record)
     loaded = state.dict
     return {
         key: _value(record, key, loaded[key])
         for key in state.mapper.column_attrs.keys()  # noqa: SIM118  # no mapping, it has keys only
-        if loaded.get(key) is not None and key not in _UNINTERESTING
+        if loaded.get(key) is not None
+        and key not in _UNINTERESTING
+        and not (key in filled and filled[key] is loaded[key])
     }
 
 

@@ -22,6 +22,10 @@ class AuditEntry(Record):
         Index("ix_audit_entries_line_id", "line", "id"),
         Index("ix_audit_entries_actor_id_id", "actor_id", "id"),
         Index("ix_audit_entries_kind_id", "kind", "id"),
+        Index("ix_audit_entries_channel_id", "channel", "id"),
+        Index("ix_audit_entries_subject_type_id", "subject_type", "id"),
+        Index("ix_audit_entries_created_at_id", "created_at", "id"),
+        Index("ix_audit_entries_request_id", "request_id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "actor_name": Personal("identity", "Who acted"),

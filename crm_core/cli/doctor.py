@@ -1,4 +1,4 @@
-"""`crm doctor`: what is wrong with a deployment and how to mend it."""
+"""`crm doctor`: what is wrong with a deployment and how to mend it; with `--slow`, with one document."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from crm_core import migrate
 from crm_core.access.models import ApiToken, Role, RoleGrant, User
 from crm_core.app import keyring_of
 from crm_core.cli.deployment import settings_of
+from crm_core.cli.slow import Question, examine, variables_of
 from crm_core.db.session import Database, open_database
 from crm_core.deadlines import ChineseDays
 from crm_core.errors import ConfigurationError, Fault, Unavailable
@@ -49,9 +50,40 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(context: typer.Context) -> None:
-    """Say what is wrong with this deployment and how to mend it; 1 if anything keeps it from working."""
+def doctor(
+    context: typer.Context,
+    *,
+    slow: Annotated[
+        Path | None,
+        typer.Option("--slow", help="Show how this GraphQL document is answered: cost, SQL, plan."),
+    ] = None,
+    variables: Annotated[
+        str | None, typer.Option("--variables", help="With --slow: its variables, JSON or @file.")
+    ] = None,
+    operation: Annotated[
+        str | None, typer.Option("--operation", help="With --slow: which operation of the document.")
+    ] = None,
+    login: Annotated[
+        str | None, typer.Option("--as", help="With --slow: as this user; default: the system itself.")
+    ] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="With --slow: show bound values, which may be personal data.")
+    ] = False,
+) -> None:
+    """Say what is wrong with this deployment and how to mend it; 1 if anything keeps it from working.
+
+    With --slow, say how one document is answered instead; 1 if it reads a table of more than 10,000 rows whole.
+    """
     console = Console(soft_wrap=True)
+    if slow is not None:
+        question = Question(slow, variables_of(variables), operation, login, values)
+        if not examine(settings_of(context), question, console):
+            raise typer.Exit(1)
+        return
+    if variables or operation or login or values:
+        raise typer.BadParameter(
+            "--variables, --operation, --as and --values belong to --slow (须与 --slow 同用)"
+        )
     found = examined(lambda: settings_of(context), datetime.now(UTC).date())
     for finding in found:
         _show(console, finding)

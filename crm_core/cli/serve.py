@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from crm_core.app import create_app, services_of
+from crm_core.app import create_app, services_of, spare_the_collector
 from crm_core.cli.deployment import settings_of
 from crm_core.db.session import open_database
 from crm_core.errors import ConfigurationError, Fault
 from crm_core.logs import library_config
+from crm_core.schema import refuse_invalid_documents
 from crm_core.settings import Settings
 
 
@@ -45,7 +46,7 @@ def run(settings: Settings, *, config: object = None) -> None:
     if several and config is not None:
         os.environ["CRM_CONFIG"] = str(config)
     uvicorn.run(
-        "crm_core.app:from_environment" if several else create_app(settings),
+        "crm_core.app:from_environment" if several else create_app(settings, settled=spare_the_collector),
         factory=several,
         host=settings.host,
         port=settings.port,
@@ -69,7 +70,9 @@ async def _refuse_if_unfit(settings: Settings) -> None:
             "Setting workers: SQLite serves one process; use PostgreSQL (SQLite 只支持单进程)"
         )
     try:
-        await services_of(settings, database)
+        services = await services_of(settings, database)
+        if settings.persisted_documents or settings.only_persisted:
+            refuse_invalid_documents(settings, services.registry)
     except Fault as fault:
         typer.echo(f"The database is out of reach; serving anyway, it is tried again: {fault}", err=True)
     finally:

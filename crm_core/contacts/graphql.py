@@ -18,7 +18,7 @@ from crm_core.contacts.models import (
 )
 from crm_core.contacts.queries import READ
 from crm_core.customers.graphql import common, phone_fields, phone_mask
-from crm_core.customers.queries import found_by
+from crm_core.customers.queries import phone_numbers, search
 from crm_core.graphql import (
     Filter,
     Id,
@@ -86,10 +86,9 @@ CONTACT = ObjectType(
                 on=lambda t, k, _a: k.c.contact_id == t.c.id, order=lambda k: [k.c.id], filter=True),
     ),
     filters=(
-        Filter("search", str, "Finds by name, fragment, pinyin, initials, or end of a phone number (搜索).",
-               lambda t, a, text: found_by("Contact", t, a, text)),
+        search("Contact", "Finds by name, fragment, pinyin, initials, or end of a phone number (搜索)."),
         Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone,
-               mask=phone_mask(reads="contact.read")),
+               mask=phone_mask(reads="contact.read"), parts=phone_numbers, finds=True),
         Filter("cardCheckDue", bool, "Whether the card is to be judged again (待核对, CS-052).",
                lambda t, a, due: queries.card_check_due(t, a, due=due)),
     ),

@@ -132,7 +132,10 @@ class ContactLink(Aggregate):
     """One of us who has to do with a contact, and how he stands with him (CS-054, CS-056)."""
 
     __tablename__ = "contact_links"
-    __table_args__ = (UniqueConstraint("contact_id", "user_id"),)
+    __table_args__ = (
+        UniqueConstraint("contact_id", "user_id"),
+        Index("ix_contact_links_state_contact_id", "state", "contact_id"),
+    )
     personal: ClassVar[dict[str, Personal]] = {
         "state": Personal("profile", _KNOW),
         "remark": Personal("content", _KNOW),

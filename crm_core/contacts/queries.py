@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CompoundSelect, and_, case, func, literal, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, String, case, func, literal, select, union
 
 from crm_core.contacts.models import Contact, ContactLink, ContactPhone, RelationshipState
 from crm_core.customers.models import (
@@ -16,17 +16,16 @@ from crm_core.customers.models import (
     CustomerTransaction,
     DocumentCategory,
 )
-from crm_core.customers.queries import line_papers, reached_in, reached_somewhere
+from crm_core.customers.queries import line_papers, reached_in_or_shared
+from crm_core.db.arrays import among
 from crm_core.graphql.access import Access
-from crm_core.numbers import parse_phones
 
 READ = "contact.read"
 
 
 def visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     """Row rule of contacts: shared ones with their customer, others only in their own line."""
-    shared = and_(t.c.line.is_(None), reached_somewhere(access, scope, t.c.customer_id))
-    return or_(shared, reached_in(access, scope, t.c.line, t.c.customer_id))
+    return reached_in_or_shared(access, scope, t.c.line, t.c.customer_id)
 
 
 def best_state(t: Any, _access: Access) -> ColumnElement[Any]:
@@ -45,11 +44,11 @@ def employer(t: Any, _access: Access) -> ColumnElement[Any]:
     return func.coalesce(t.c.employer, name)
 
 
-def by_phone(t: Any, _access: Access, text: str) -> ColumnElement[bool]:
-    """Contacts with this telephone number, however it is written."""
-    numbers = [number.e164 for number in parse_phones(text).numbers]
+def by_phone(t: Any, access: Access, numbers: Any) -> ColumnElement[bool]:
+    """Contacts with one of these telephone numbers."""
     phone = ContactPhone.__table__.alias()
-    found: ColumnElement[bool] = t.c.id.in_(select(phone.c.contact_id).where(phone.c.e164.in_(numbers)))
+    which = select(phone.c.contact_id).where(among(phone.c.e164, numbers, String(), access.dialect))
+    found: ColumnElement[bool] = t.c.id.in_(which)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -45,7 +46,7 @@ from crm_core.graphql import (
     relation,
 )
 from crm_core.graphql.access import Access
-from crm_core.graphql.fields import YUAN, Field
+from crm_core.graphql.fields import YUAN, Field, Predicate
 
 PHONE = "customer.phone"
 
@@ -105,8 +106,15 @@ def _of_first_line(name: str, column: str, type_: Any, description: str) -> Fiel
     return field(
         name, type_, description, filter=True, cost=1,
         sql=lambda t, a: in_first_line(t, a, column),
-        match=lambda t, a, holds: where_in_first_line(t, a, column, holds),
+        match=_first_line_holds(column, telling=isinstance(type_, Id)),
     )  # fmt: skip
+
+
+def _first_line_holds(
+    column: str, *, telling: bool = True
+) -> Callable[[Any, Access, Predicate], ColumnElement[bool]]:
+    """How a test of a column of the caller's first line finds customers."""
+    return lambda t, access, holds: where_in_first_line(t, access, column, holds, telling=telling)
 
 
 def _steward(t: Any, access: Access) -> ColumnElement[Any]:
@@ -163,9 +171,9 @@ CUSTOMER = ObjectType(
         _of_first_line("ownerId", "owner_id", Id("usr"), "Id of the owner in your line (归属人)."),
         _of_first_line("teamId", "team_id", Id("tea"), "Id of the team in your line (团队)."),
         relation("owner", "User", "Owner in your line (归属人).", filter=True,
-                 on=lambda c, u, a: u.c.id == in_first_line(c, a, "owner_id")),
+                 on=lambda c, u, a: u.c.id == in_first_line(c, a, "owner_id"), match=_first_line_holds("owner_id")),
         relation("team", "Team", "Team in your line (团队).", filter=True,
-                 on=lambda c, t, a: t.c.id == in_first_line(c, a, "team_id")),
+                 on=lambda c, t, a: t.c.id == in_first_line(c, a, "team_id"), match=_first_line_holds("team_id")),
         relation("steward", "User", "Who keeps the archives of your line (档案管理员, CS-010).",
                  on=lambda c, u, a: u.c.id == _steward(c, a)),
         relation("archiveDecidedBy", "User", "Who confirmed or returned the archive (审批人).",
@@ -192,11 +200,11 @@ CUSTOMER = ObjectType(
                 on=queries.twins, order=lambda c: [c.c.id]),
     ),
     filters=(
-        Filter("search", str, "Finds by name, fragment, pinyin, initials, end of a phone number, or code (搜索).",
-               lambda t, a, text: queries.found_by("Customer", t, a, text)),
+        queries.search("Customer", "Finds by name, fragment, pinyin, initials, end of a phone number, or code (搜索)."),
         Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone,
-               mask=phone_mask()),
-        Filter("externalId", str, "Has this id in some other system (外部编号).", queries.by_external_id),
+               mask=phone_mask(), parts=queries.phone_numbers, finds=True),
+        Filter("externalId", str, "Has this id in some other system (外部编号).", queries.by_external_id,
+               finds=True),
         Filter("tag", str, "Has this tag (标签).", queries.by_tag),
         Filter("line", str, "Belongs to this line of yours (业务线).", queries.in_line),
         Filter("reviewDue", bool, "Whether the archive is due for its check in a line of yours (待复核, CS-011).",

@@ -6,7 +6,26 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, not_, or_, select, true
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    String,
+    Subquery,
+    and_,
+    any_,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from crm_core.actors import Reach
 from crm_core.customers.models import (
@@ -16,8 +35,10 @@ from crm_core.customers.models import (
     CustomerPhone,
     CustomerTag,
 )
-from crm_core.db import search
+from crm_core.db.arrays import among
+from crm_core.db.search import matching, wanted
 from crm_core.graphql.access import Access
+from crm_core.graphql.fields import Filter
 from crm_core.numbers import parse_phones
 from crm_core.tokens import recheck_pattern
 
@@ -35,27 +56,13 @@ def visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
 
 
 def reached_somewhere(access: Access, scope: str, customer_column: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Row rule of rows shared by all lines of a customer: the customer is reached in some line.
-
-    Lines reached whole are probed per customer, narrower reach is looked up from the owner's or team's index:
-    a list in the default order stops after its page, and a salesman's few customers are found at once.
-    """
+    """Row rule of rows shared by all lines of a customer: the customer is reached in some line."""
     if access.everything(scope):
         return true()
-    wide, narrow = _by_reach(access, scope)
-    found: list[ColumnElement[bool]] = [false()]
-    if wide:
-        row = CustomerLine.__table__.alias()
-        probe = select(row.c.id).where(row.c.customer_id == customer_column, row.c.line.in_(wide))
-        found.append(probe.correlate_except(row).exists())
-    if narrow:
-        found.append(customer_column.in_(_reached(access, scope, narrow)))
-    return or_(*found)
-
-
-def reached(access: Access, scope: str) -> Select[tuple[UUID]]:
-    """Ids of the customers the scope reaches in some line."""
-    return _reached(access, scope, None)
+    if _from_customers(access, scope):
+        return customer_column.in_(_reached(access, scope, None))
+    few = customer_column.in_(_listed(access, scope, "customer_id"))
+    return _unless_few(access, scope, few, _probe(access, scope, customer_column))
 
 
 def reached_in(
@@ -68,10 +75,36 @@ def reached_in(
     if access.everything(scope):
         return true()
     wide, narrow = _by_reach(access, scope)
-    branches = [
-        and_(line_column == code, customer_column.in_(_reached(access, scope, [code]))) for code in narrow
-    ]
-    return or_(line_column.in_(wide) if wide else false(), *branches)
+    whole = line_column.in_(wide) if wide else false()
+    if not narrow:
+        return whole
+    if _from_customers(access, scope):
+        return or_(whole, _in_lines(access, scope, line_column, customer_column, narrow))
+    few = tuple_(customer_column, line_column).in_(_listed(access, scope, "customer_id", "line"))
+    probe = _probe(access, scope, customer_column, narrow, lambda row: row.c.line == line_column)
+    return or_(whole, _unless_few(access, scope, few, probe))
+
+
+def reached_in_or_shared(
+    access: Access, scope: str, line_column: ColumnElement[str], customer_column: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Row rule of rows of one customer that belong to one line or, without line, to all lines of the customer."""
+    if access.everything(scope):
+        return true()
+    wide, narrow = _by_reach(access, scope)
+    whole = line_column.in_(wide) if wide else false()
+    if _from_customers(access, scope):
+        shared = and_(line_column.is_(None), _of_customers(access, scope, customer_column))
+        return or_(shared, whole, _in_lines(access, scope, line_column, customer_column, narrow))
+
+    def fits(row: Any) -> ColumnElement[bool]:
+        return or_(line_column.is_(None), line_column == row.c.line)
+
+    few = or_(
+        and_(line_column.is_(None), customer_column.in_(_listed(access, scope, "customer_id"))),
+        tuple_(customer_column, line_column).in_(_listed(access, scope, "customer_id", "line")),
+    )
+    return or_(whole, _unless_few(access, scope, few, _probe(access, scope, customer_column, also=fits)))
 
 
 def line_rows(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
@@ -99,6 +132,96 @@ def _by_reach(access: Access, scope: str) -> tuple[list[str], list[str]]:
     return wide, [line for line, how_far in reach if how_far < Reach.LINE]
 
 
+def _from_customers(access: Access, scope: str) -> bool:
+    """Whether rows are best found by way of the customers reached: for counts, and for a salesman's own."""
+    return access.wanted == "all" or (access.wanted == "page" and _own_only(access, scope))
+
+
+def _own_only(access: Access, scope: str) -> bool:
+    return all(how_far is Reach.OWN for how_far in access.actor.reach(scope).values())
+
+
+def _unless_few(
+    access: Access, scope: str, few: ColumnElement[bool], probe: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Two forms of one rule: a `probe` of row after row, which stops with the page, or those of the `few` listed.
+
+    A team may have so few customers that the probes would go through the whole table: PostgreSQL looks at that first.
+    """
+    if access.wanted == "few" or access.dialect != "postgresql" or _by_reach(access, scope)[0]:
+        return probe
+    more = (
+        select(literal_column("true", Boolean()))
+        .select_from(_each(access, scope))
+        .offset(access.few)
+        .limit(1)
+    )
+    return case((more.scalar_subquery(), probe), else_=few)
+
+
+def _listed(access: Access, scope: str, *columns: str) -> Select[Any]:
+    """Customers and lines reached in part, as many as are listed at most."""
+    each = _each(access, scope)
+    return select(*(each.c[name] for name in columns)).limit(access.few)
+
+
+def _each(access: Access, scope: str) -> Subquery:
+    """Customers and lines reached in part, one index after the other; some come twice."""
+    parts = []
+    for line, how_far in sorted(access.actor.reach(scope).items()):
+        mine, teams = CustomerLine.__table__.alias(), CustomerLine.__table__.alias()
+        own = and_(mine.c.line == line, mine.c.owner_id == access.me())
+        parts.append(select(mine.c.customer_id, mine.c.line).where(own))
+        if how_far > Reach.OWN:
+            rule = access.per_line(scope, teams.c.line, team=teams.c.team_id, only=(line,))
+            parts.append(select(teams.c.customer_id, teams.c.line).where(rule))
+    return union_all(*parts).subquery()
+
+
+def _in_lines(
+    access: Access,
+    scope: str,
+    line_column: ColumnElement[str],
+    customer_column: ColumnElement[Any],
+    lines: list[str],
+) -> ColumnElement[bool]:
+    branches = [
+        and_(line_column == code, _of_customers(access, scope, customer_column, [code])) for code in lines
+    ]
+    return or_(false(), *branches)
+
+
+def _of_customers(
+    access: Access, scope: str, customer_column: ColumnElement[Any], lines: list[str] | None = None
+) -> ColumnElement[bool]:
+    """Rows of the customers reached; a salesman's few go as a list to the index of the customer column."""
+    found = _reached(access, scope, lines)
+    if access.dialect == "postgresql" and _own_only(access, scope):
+        return customer_column == any_(func.array(found.scalar_subquery()))
+    return customer_column.in_(found)
+
+
+def _probe(
+    access: Access,
+    scope: str,
+    customer_column: ColumnElement[Any],
+    lines: list[str] | None = None,
+    also: Callable[[Any], ColumnElement[bool]] | None = None,
+) -> ColumnElement[bool]:
+    """A look at the customer's own rows in `customer_lines`, row by row.
+
+    PostgreSQL would make an EXISTS or IN into a hash of all that the actor reaches, anew for each statement; a value
+    with a limit it has to look up.
+    """
+    row = CustomerLine.__table__.alias()
+    rule = access.per_line(scope, row.c.line, owner=row.c.owner_id, team=row.c.team_id, only=lines)
+    here = and_(row.c.customer_id == customer_column, also(row) if also else true(), rule)
+    if access.dialect != "postgresql":
+        return select(row.c.id).where(here).correlate_except(row).exists()
+    found = select(literal_column("true", Boolean())).select_from(row).where(here).limit(1)
+    return found.correlate_except(row).scalar_subquery()
+
+
 def _reached(access: Access, scope: str, lines: list[str] | None) -> Select[tuple[UUID]]:
     row = CustomerLine.__table__.alias()
     rule = access.per_line(scope, row.c.line, owner=row.c.owner_id, team=row.c.team_id, only=lines)
@@ -108,16 +231,25 @@ def _reached(access: Access, scope: str, lines: list[str] | None) -> Select[tupl
 # -- what a line knows of a customer, seen from the shared customer
 
 
-def in_first_line(t: Any, access: Access, column: str) -> ColumnElement[Any]:
-    """A column of the actor's first line (by code) in which he sees the customer."""
+def in_first_line(t: Any, access: Access, column: str, holds: Holds | None = None) -> ColumnElement[Any]:
+    """A column of the actor's first line (by code) in which he sees the customer; or whether a test of it holds."""
     row = CustomerLine.__table__.alias()
-    found = select(row.c[column]).where(row.c.customer_id == t.c.id, line_rows(row, access, READ))
+    value = holds(row.c[column]) if holds else row.c[column]
+    found = select(value).where(row.c.customer_id == t.c.id, line_rows(row, access, READ))
     return found.order_by(row.c.line).limit(1).correlate(t).scalar_subquery()
 
 
-def where_in_first_line(t: Any, access: Access, column: str, holds: Holds) -> ColumnElement[bool]:
-    """Customers for whom a test of that same column holds, found through the indexes of `customer_lines`."""
+def where_in_first_line(
+    t: Any, access: Access, column: str, holds: Holds, *, telling: bool
+) -> ColumnElement[bool]:
+    """Customers for whom a test of that same column holds.
+
+    They are found through the indexes of `customer_lines`, or one by one where those would lead to many more than
+    a page: by a column of few values (not `telling`).
+    """
     row = CustomerLine.__table__.alias()
+    if not (telling or access.everything(READ) or _from_customers(access, READ)):
+        return in_first_line(t, access, column, holds)
     found = select(row.c.customer_id).where(line_rows(row, access, READ), holds(row.c[column]))
     if len(access.lines(READ)) != 1:
         earlier = CustomerLine.__table__.alias()
@@ -148,25 +280,40 @@ def review_due(t: Any, access: Access, *, due: bool) -> ColumnElement[bool]:
 # -- finding by what people type
 
 
-def found_by(kind: str, t: Any, access: Access, text: str) -> ColumnElement[bool]:
-    """Rows of a kind that a search finds; three and more characters are compared once more with the name.
+def search(kind: str, description: str) -> Filter:
+    """The filter `search` of a type: what people type; three and more characters are compared again with the name.
 
     Who sees telephone numbers only in part finds them by their last four digits, no more.
     """
+
+    def found(t: Any, access: Access, pattern: Any, *looked_for: Any) -> ColumnElement[bool]:
+        if not looked_for:
+            return false()
+        exact = true() if pattern is None else t.c.name_search.like(pattern, escape="/")
+        return and_(t.c.id.in_(matching(kind, looked_for, access.dialect)), exact)
+
+    return Filter("search", str, description, found, parts=_search_parts, finds=True)
+
+
+def _search_parts(access: Access, text: str) -> tuple[Any, ...]:
+    """The pattern a name must fit, if it must, and what to look up in the index."""
     digits = None if access.actor.reaches_as_far("customer.phone", READ) else SHOWN_DIGITS
-    candidates = search.matching(kind, text, access.dialect, digits)
-    if candidates is None:
-        return false()
     pattern = recheck_pattern(text)
-    exact = t.c.name_search.contains(pattern, autoescape=True) if pattern else true()
-    return and_(t.c.id.in_(candidates), exact)
+    literal = pattern and "".join("/" + c if c in "/%_" else c for c in pattern)
+    return (f"%{literal}%" if literal else None, *wanted(text, access.dialect, digits))
 
 
-def by_phone(t: Any, _access: Access, text: str) -> ColumnElement[bool]:
-    """Customers with this telephone number, however it is written; an extension is left aside."""
-    numbers = [number.e164 for number in parse_phones(text).numbers]
+def by_phone(t: Any, access: Access, numbers: Any) -> ColumnElement[bool]:
+    """Customers with one of these telephone numbers."""
     phone = CustomerPhone.__table__.alias()
-    return _among(t, select(phone.c.customer_id).where(phone.c.e164.in_(numbers))) if numbers else false()
+    return _among(
+        t, select(phone.c.customer_id).where(among(phone.c.e164, numbers, String(), access.dialect))
+    )
+
+
+def phone_numbers(_access: Access, text: str) -> tuple[list[str]]:
+    """The numbers a text holds, however written; an extension is left aside."""
+    return ([number.e164 for number in parse_phones(text).numbers],)
 
 
 def by_external_id(t: Any, _access: Access, external_id: str) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Executable,
     Integer,
     Select,
     String,
@@ -64,12 +65,21 @@ async def index(
 
 async def write(session: AsyncSession, dialect: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put documents (`kind`, `subject_id`, `tokens`) into the index, replacing those that stood there."""
+    await session.execute(writing(dialect), list(rows))
+
+
+WRITTEN = ("kind", "subject_id", "tokens")
+REPLACING = " ON CONFLICT (subject_id, kind) DO UPDATE SET tokens = excluded.tokens"
+"""What becomes of a document that is there already."""
+
+
+def writing(dialect: str) -> Executable:
+    """The statement that puts documents into the index; its values are `WRITTEN`."""
     table = SearchDocument.__table__
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    statement = insert.on_conflict_do_update(
+    return insert.on_conflict_do_update(
         index_elements=["subject_id", "kind"], set_={"tokens": insert.excluded.tokens}
     )
-    await session.execute(statement, list(rows))
 
 
 async def forget(session: AsyncSession, subject_id: UUID) -> None:
@@ -79,13 +89,22 @@ async def forget(session: AsyncSession, subject_id: UUID) -> None:
     )
 
 
-def matching(kind: str, query: str, dialect: str, digits: int | None = None) -> Select[tuple[UUID]] | None:
-    """Ids of the records of a kind that match: name fragment, pinyin, initials, phone suffix, code; None: nothing can."""
+def wanted(query: str, dialect: str, digits: int | None = None) -> tuple[Any, ...]:
+    """What people typed, as `matching` takes it: name fragment, pinyin, initials, phone suffix, code.
+
+    Empty: nothing can match. `digits`: no more than so many last digits of a telephone number are looked for.
+    """
     groups = [group for group in query_groups(query) if digits is None or not _longer(group, digits)]
-    if not groups:
-        return None
+    if dialect == "postgresql" or not groups:
+        return tuple(list(group) for group in groups)
+    return (" OR ".join("(" + " AND ".join(f'"{token}"' for token in group) + ")" for group in groups),)
+
+
+def matching(kind: str, looked_for: Sequence[Any], dialect: str) -> Select[tuple[UUID]]:
+    """Ids of the records of a kind that match one of these, each as `wanted` gives it."""
     document = SearchDocument.__table__.alias("found")
-    found = _on_postgresql(document, groups) if dialect == "postgresql" else _on_sqlite(document, groups)
+    by = _on_postgresql if dialect == "postgresql" else _on_sqlite
+    found = or_(false(), *(by(document, one) for one in looked_for))
     return select(document.c.subject_id).where(document.c.kind == kind, found)
 
 
@@ -94,20 +113,15 @@ def _longer(group: Sequence[str], digits: int) -> bool:
     return any(token[0] == "n" and len(token) - 1 > digits for token in group)
 
 
-def _on_postgresql(document: Any, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
-    tokens = document.c.tokens
+def _on_postgresql(document: Any, tokens: Any) -> ColumnElement[bool]:
     array = postgresql.ARRAY(Text())
-    return or_(
-        false(),
-        *(
-            tokens.op("@>", is_comparison=True)(bindparam(None, list(g), type_=array, unique=True))
-            for g in groups
-        ),
+    found: ColumnElement[bool] = document.c.tokens.op("@>", is_comparison=True)(
+        bindparam(None, tokens, type_=array, unique=True)
     )
+    return found
 
 
-def _on_sqlite(document: Any, groups: Sequence[Sequence[str]]) -> ColumnElement[bool]:
-    expression = " OR ".join("(" + " AND ".join(f'"{token}"' for token in group) + ")" for group in groups)
+def _on_sqlite(document: Any, expression: Any) -> ColumnElement[bool]:
     matched = text("SELECT rowid FROM search_documents_fts WHERE search_documents_fts MATCH :match")
     found: ColumnElement[bool] = document.c.id.in_(
         matched.bindparams(bindparam("match", expression, unique=True))

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
+import asyncpg
+import orjson
 from sqlalchemy import URL, Executable, Row, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from crm_core.db.inline import InlineConnection
+from crm_core.db.reader import LOST, AllInUse, Reader, SqliteReader, TooLong, postgres_reader
+from crm_core.db.unit import Unit
+from crm_core.db.writer import Writer
 from crm_core.errors import ConfigurationError, Fault, Unavailable
 from crm_core.settings import Settings
 
 _TOO_LONG = "The statement took longer than {} s; ask for less (查询超时，请缩小范围)"
+_ALL_IN_USE = "All database connections are in use; try again (数据库连接繁忙，请重试)"
 _TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL's states for what may work the next time: serialisation, deadlock, lock not given."""
 Dialect = Literal["sqlite", "postgresql"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +44,16 @@ class Database:
     dialect: Dialect
     reads: AsyncEngine
     writes: AsyncEngine
+    reader: Reader
     statement_seconds: float = 10.0
+    heard: list[Callable[[str], None]] = field(default_factory=list)
+    begins_late: bool = False
+    writer: Writer = field(init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        """What is written by this database's statements is remembered with it."""
+        object.__setattr__(self, "writer", Writer(self.writes.dialect))
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
@@ -58,6 +74,22 @@ class Database:
         try:
             return await self._fetch(statement)
         except (DBAPIError, OSError) as error:
+            raise fault(error) from error
+
+    async def answer(self, sql: str, values: Sequence[Any]) -> bytes:
+        """The only value of a compiled reading statement, as the database wrote it; `heard` hears of each.
+
+        Raises `Fault` (STATEMENT_TIMEOUT, DATABASE_BUSY, DATABASE_UNAVAILABLE); other errors are the driver's.
+        """
+        for hear in self.heard:
+            hear(sql)
+        try:
+            return await self.reader.value(sql, values, self.statement_seconds)
+        except TooLong:
+            raise self._too_long() from None
+        except AllInUse:
+            raise Fault("DATABASE_BUSY", _ALL_IN_USE) from None
+        except (*LOST, asyncpg.PostgresError, sqlite3.Error, OSError) as error:
             raise fault(error) from error
 
     async def _fetch(self, statement: Executable) -> Sequence[Row[Any]]:
@@ -89,49 +121,82 @@ class Database:
         return Fault("STATEMENT_TIMEOUT", _TOO_LONG.format(self.statement_seconds))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self) -> AsyncIterator[Unit]:
         """A writing transaction: commits when the block ends well, else nothing of it remains."""
         if self.dialect == "sqlite":
-            async with self._turn, self._begun() as session:
-                yield session
+            async with self._turn, self._closing(await self._begun()) as unit:
+                yield unit
         else:
-            async with self._begun() as session:
-                yield session
+            async with self._closing(await self._begun()) as unit:
+                yield unit
+
+    async def attempt(self, do: Callable[[Unit], Awaitable[T]]) -> T:
+        """Do a piece of work in a writing transaction, like `transaction`, with as few statements as can be.
+
+        On PostgreSQL the transaction begins with the first statement that needs one (see `Unit`). A connection lost
+        while idle is noticed at the first statement; then everything is done once more, on another one.
+        """
+        if not self.begins_late:
+            async with self.transaction() as unit:
+                return await do(unit)
+        first = Unit(await self._reached(), self.writer, late=True)
+        try:
+            async with self._closing(first):
+                return await do(first)
+        except Unavailable:
+            if first.sync_session.answered:
+                raise
+        async with self._closing(Unit(await self._reached(), self.writer, late=True)) as unit:
+            return await do(unit)
 
     @asynccontextmanager
-    async def _begun(self) -> AsyncIterator[AsyncSession]:
-        connection = await self._connect()
+    async def _closing(self, unit: Unit) -> AsyncIterator[Unit]:
+        """Commit when the block ends well; in any case give the connection back."""
         try:
-            async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session:
-                yield session
-                await session.flush()
-                await connection.commit()
+            yield unit
+            await unit.end()
         except (DBAPIError, OSError) as error:
             if isinstance(error, DBAPIError) and not _is_lost(error) and not _is_busy(error):
                 raise
             raise fault(error) from error
         finally:
-            await asyncio.shield(connection.close())
+            await unit.leave()
 
-    async def _connect(self) -> AsyncConnection:
-        """A connection with its transaction begun; a connection lost while idle is replaced once."""
+    async def _begun(self) -> Unit:
+        """A session with its transaction begun; a connection lost while idle is replaced once."""
         for last_try in (False, True):
             connection = self.writes.connect()
             try:
                 await connection.start()
                 await connection.begin()
-                await connection.exec_driver_sql("SELECT 1")
+                if self.dialect == "postgresql":
+                    await connection.exec_driver_sql("SELECT 1")
             except (DBAPIError, OSError) as error:
                 if connection.sync_connection is not None:  # it was reached, then lost
                     await connection.close()
                 if last_try or not _is_lost(error):
                     raise fault(error) from error
             else:
-                return connection
+                return Unit(connection, self.writer)
         raise AssertionError("unreachable")
+
+    async def _reached(self) -> AsyncConnection:
+        """A connection that was not closed while idle; nothing is sent on it yet."""
+        try:
+            while True:
+                connection = await self.writes.connect()
+                assert connection.sync_connection is not None
+                driver: Any = connection.sync_connection.connection.driver_connection
+                if not driver.is_closed():
+                    return connection
+                await connection.invalidate()
+                await connection.close()
+        except (DBAPIError, OSError) as error:
+            raise fault(error) from error
 
     async def dispose(self) -> None:
         """Close all connections."""
+        await self.reader.close()
         await self.reads.dispose()
         await self.writes.dispose()
 
@@ -171,13 +236,21 @@ def _sqlite(url: URL, settings: Settings, busy_seconds: float, *, inline: bool) 
     )
     file = str(url.database)
     creator: dict[str, Any] = {"async_creator": lambda: InlineConnection(file)} if inline else {}
-    writes = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True, **creator)
+    writes = create_async_engine(
+        url, pool_size=1, max_overflow=0, hide_parameters=True, json_serializer=_json, **creator
+    )
     event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(writes.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(
         writes.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
     )
-    return Database("sqlite", reads, writes, settings.limits.statement_seconds)
+    reader = SqliteReader(file, busy_seconds, settings.database_connections)
+    return Database("sqlite", reads, writes, reader, settings.limits.statement_seconds)
+
+
+def _json(value: Any) -> str:
+    """A JSON value as text, for columns."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _preparation(busy_seconds: float) -> Callable[[Any, Any], None]:
@@ -215,12 +288,15 @@ def _postgresql(url: URL, settings: Settings) -> Database:
         connect_args=arguments,
         pool_timeout=10,
         hide_parameters=True,  # parameters are personal data; they must not stand in logged tracebacks
+        json_serializer=_json,
     )
     return Database(
         "postgresql",
         writes.execution_options(isolation_level="AUTOCOMMIT"),
         writes,
+        postgres_reader(url, arguments, settings.database_connections),
         settings.limits.statement_seconds,
+        begins_late=settings.database_pooler != "transaction",
     )
 
 
@@ -229,22 +305,26 @@ OUT_OF_REACH = ("08", "28", "3D", "53", "57P")
 
 
 def _is_lost(error: BaseException) -> bool:
-    return isinstance(error, (OSError, InterfaceError)) or (
-        isinstance(error, DBAPIError)
-        and (error.connection_invalidated or _sqlstate(error).startswith(OUT_OF_REACH))
-    )
+    if isinstance(error, (OSError, InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
+        return True
+    invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    return invalidated or _sqlstate(error).startswith(OUT_OF_REACH)
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
+def _sqlstate(error: BaseException) -> str:
+    """PostgreSQL's state, of the driver's error or of SQLAlchemy's around it."""
+    inner = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(inner, "sqlstate", None) or "")
 
 
 def _is_busy(error: BaseException) -> bool:
-    if not isinstance(error, DBAPIError):
-        return False
-    if getattr(error.orig, "sqlstate", None) in _TRY_AGAIN:
+    if _sqlstate(error) in _TRY_AGAIN:
         return True
-    return isinstance(error, OperationalError) and "locked" in str(error.orig)
+    return isinstance(error, OperationalError | sqlite3.OperationalError) and "locked" in _text(error)
+
+
+def _text(error: BaseException) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error)
 
 
 _DAMAGED = ("file is not a database", "disk image is malformed")
@@ -256,7 +336,8 @@ def is_trouble(error: BaseException) -> bool:
 
 
 def _is_damaged(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and any(words in str(error.orig) for words in _DAMAGED)
+    known = isinstance(error, DBAPIError | sqlite3.Error)
+    return known and any(words in _text(error) for words in _DAMAGED)
 
 
 def fault(error: BaseException) -> Exception:

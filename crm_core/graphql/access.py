@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Date, Uuid, bindparam, false, or_, true
 
 from crm_core.actors import Actor, Reach
+from crm_core.db.arrays import among
 from crm_core.db.types import UtcDateTime
 
 if TYPE_CHECKING:
@@ -24,8 +26,11 @@ class Access:
 
     Row rules compile reach in, one branch per line (`per_line`); ids and moments are always bound values, so that
     two callers with the same reach share one statement. `timeline` holds the sources of `Customer.timeline`,
-    `hidden` the plugins enabled in none of the caller's lines. `parents` (type and ids) tells a computed table whose
-    children alone are wanted, so that it need not make all its rows.
+    `hidden` the plugins enabled in none of the caller's lines. `parents` (a type, and a test of the column that holds
+    its ids) tells a computed table whose children alone are wanted, so that it need not make all its rows. `wanted`
+    tells row rules how many rows come to them: those in a list's order until its page is full, all of a list, or few
+    anyway (children of a parent, records by their ids). Up to `few` customers reached are listed rather than looked
+    for. Both change how rows are found, never which.
     """
 
     actor: Actor
@@ -34,7 +39,9 @@ class Access:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
     timeline: tuple[Source, ...] = ()
     hidden: frozenset[str] = frozenset()
-    parents: tuple[str, tuple[UUID, ...]] | None = None
+    parents: tuple[str, Callable[[ColumnElement[Any]], ColumnElement[bool]]] | None = None
+    wanted: Literal["page", "all", "few"] = "page"
+    few: int = 1_000
 
     def lines(self, scope: str) -> tuple[str, ...]:
         """Lines in which the actor holds the scope."""
@@ -100,12 +107,30 @@ class Access:
         if reach is Reach.OWN or team is None:
             return here & mine
         teams = (self.actor.subtree if reach is Reach.SUBTREE else self.actor.teams).get(code, frozenset())
-        return here & (mine | self.one_of(team, f"teams_{reach.name.lower()}_{code}", teams))
+        return here & (mine | self.one_of(team, teams_of(reach, code), teams))
 
-    @staticmethod
-    def one_of(column: ColumnElement[Any], name: str, values: Iterable[UUID]) -> ColumnElement[bool]:
-        """The column is one of these ids, bound as one expanding parameter."""
-        return column.in_(bindparam(name, sorted(values), type_=Uuid(), expanding=True))
+    def one_of(self, column: ColumnElement[Any], name: str, values: Iterable[UUID]) -> ColumnElement[bool]:
+        """The column is one of these ids, bound as one parameter of this name."""
+        return among(column, sorted(values), Uuid(), self.dialect, name)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The values of this caller and moment, by the names under which rules bind them."""
+        actor = self.actor
+        values: dict[str, Any] = {
+            "actor_user": actor.user_id,
+            "request_moment": self.now,
+            "request_day": self.now.astimezone(self.zone).date(),
+        }
+        for code in actor.lines:
+            values[teams_of(Reach.TEAM, code)] = sorted(actor.teams.get(code, ()))
+            values[teams_of(Reach.SUBTREE, code)] = sorted(actor.subtree.get(code, ()))
+        return values
+
+
+def teams_of(reach: Reach, line: str) -> str:
+    """The name under which the actor's teams in a line are bound."""
+    return f"teams_{reach.name.lower()}_{line}"
 
 
 Rule = Callable[[Any, Access, str], ColumnElement[bool]]

@@ -19,6 +19,8 @@ from crm_core.settings import Limits
 Info: TypeAlias = "GraphQLResolveInfo[Any]"
 """What graphql-core hands to a resolver."""
 Fetch = Callable[[Executable], Awaitable[Sequence[Row[Any]]]]
+Answer = Callable[[str, Sequence[Any]], Awaitable[bytes]]
+"""Sends a compiled statement with its values; gives its only value, JSON as bytes."""
 
 
 class Performer(Protocol):
@@ -33,11 +35,15 @@ class Performer(Protocol):
 
 @dataclass
 class Context:
-    """One request. `plugin_lines` tells in which lines each plugin is enabled."""
+    """One request. `plugin_lines` tells in which lines each plugin is enabled.
+
+    `fetch` reads rows, `answer` the JSON of a compiled statement.
+    """
 
     actor: Actor
     access: Access
     fetch: Fetch
+    answer: Answer
     perform: Performer
     limits: Limits
     language: Language

@@ -32,9 +32,20 @@ class Documents:
         """`tokens` is the most lexical tokens a document may have."""
         self._schema, self._tokens = schema, tokens
         self._known: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._kept: dict[str, DocumentNode] = {}
+
+    def keep(self, query: str) -> DocumentNode | Sequence[GraphQLError]:
+        """Like `read`, but a valid document is never forgotten: for documents known at the start."""
+        found = self._kept.get(query) or self._read(query)
+        if isinstance(found, DocumentNode):
+            self._kept[query] = found
+        return found
 
     def read(self, query: str) -> DocumentNode | Sequence[GraphQLError]:
         """The valid document, or what is wrong with it."""
+        kept = self._kept.get(query)
+        if kept is not None:
+            return kept
         known = self._known.get(query)
         if known is not None:
             self._known.move_to_end(query)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from pydantic.alias_generators import to_snake
@@ -99,15 +100,20 @@ class Field:
 class Filter:
     """A further key of a type's `where`, beyond its filterable fields: `sql(t, access, value)` is its predicate.
 
-    One that compares with a masked value names its `mask`: it is refused to whom the value is hidden.
+    One that compares with a masked value names its `mask`: it is refused to whom the value is hidden. One that looks
+    into its value (splits it, reads a number out of it) may do so in `parts(access, value)`: `sql(t, access, *parts)`
+    then gets each part to be bound, or None where there is none; statements are remembered by how many parts there
+    are and which of them are None, not by what they are. `finds` says that it leads to few rows by an index.
     """
 
     name: str
     type: Any
     description: str
-    sql: Callable[[T, Access, Any], ColumnElement[bool]]
+    sql: Callable[..., ColumnElement[bool]]
     owner: str = "core"
     mask: Mask | None = None
+    parts: Callable[[Access, Any], Sequence[Any]] | None = None
+    finds: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,8 +156,9 @@ class ObjectType:
 
     def aliased(self, access: Access, name: str) -> Alias:
         """The table under an alias of this statement."""
-        table = self.table if isinstance(self.table, Table) else self.table(access)
-        return table.alias(name)  # type: ignore[return-value]  # every FromClause we use can be aliased
+        if isinstance(self.table, Table):
+            return _alias(self.table, name)
+        return self.table(access).alias(name)  # type: ignore[return-value]  # every FromClause we use can be aliased
 
     def visible(self, t: T, access: Access, scope: str | None = None) -> ColumnElement[bool] | None:
         """The row rule on this use of the table, for reading or for the scope of a command.
@@ -159,6 +166,12 @@ class ObjectType:
         None: the type is reached only through visible parents.
         """
         return self.rule(t, access, scope or self.scope or "") if self.rule is not None else None
+
+
+@lru_cache(maxsize=4_096)
+def _alias(table: Table, name: str) -> Alias:
+    """One object for one table under one name: its columns are made once, not for every statement."""
+    return table.alias(name)  # type: ignore[return-value]  # an alias it is
 
 
 def field(
@@ -195,14 +208,19 @@ def relation(
     description: str,
     *,
     on: On,
+    match: Callable[[T, Access, Predicate], ColumnElement[bool]] | None = None,
     scope: str | None = None,
     filter: bool = False,
     deprecated: str | None = None,
 ) -> Field:
-    """A field to one record of another type, null when there is none or the caller may not see it."""
+    """A field to one record of another type, null when there is none or the caller may not see it.
+
+    `match` replaces the look at each record's target in a filter where an index wants another form: it gets a test
+    of a column that holds the target's id.
+    """
     return Field(
-        kind="relation", name=name, target=target, description=description, on=on, scope=scope, filter=filter,
-        cost=1, deprecated=deprecated,
+        kind="relation", name=name, target=target, description=description, on=on, match=match, scope=scope,
+        filter=filter, cost=1, deprecated=deprecated,
     )  # fmt: skip
 
 

@@ -9,10 +9,13 @@ from typing import Any
 
 from graphql import GraphQLError
 from sqlalchemy import ColumnElement, String, and_, bindparam, false, func, not_, or_, select, true
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.sql.elements import BindParameter
 
+from crm_core.db.arrays import among
 from crm_core.graphql.access import Access
-from crm_core.graphql.fields import Field, ObjectType, Yuan
+from crm_core.graphql.fields import Field, Filter, ObjectType, Yuan
+from crm_core.graphql.late import Late, Unplanned, converted
 from crm_core.graphql.values import sql_type, stored
 
 OPERATORS: Mapping[str, str] = {
@@ -70,11 +73,13 @@ def _measured(where: Mapping[str, Any]) -> None:
     count = 0
     while waiting:
         one = waiting.pop()
-        count += 1
-        inner = one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
-        waiting.extend(inner)
+        if isinstance(one, Mapping):
+            count += len(one)
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
         if count > MOST_CONDITIONS:
-            text = f"where: more than {MOST_CONDITIONS} conditions and values"
+            text = f"where: more than {MOST_CONDITIONS} conditions"
             raise GraphQLError(text, extensions={"code": "TOO_COMPLEX"})
 
 
@@ -103,13 +108,35 @@ def _part(
             raise _forbidden(kind, own.name, f"belongs to plugin {own.owner}, enabled in none of your lines")
         if own.mask is not None and own.mask.hides(access):
             raise _forbidden(kind, own.name, f"needs the permission {own.mask.unless}, as far as you read")
-        return own.sql(t, access, _converted(own.name, own.type, value))
+        return _own(kind, own, t, value, access)
     declared = kind.by_name[key]
     target = types.get(declared.target)
     _allowed(kind, declared, access, target.scope if target else None)
     if declared.kind == "column":
         return _compared(declared, t, value, access)
     return _related(declared, t, value, access, types, depth)
+
+
+def _own(kind: ObjectType, own: Filter, t: Any, value: Any, access: Access) -> ColumnElement[bool]:
+    """A filter of the type's own."""
+
+    def plain(given: Any) -> Any:
+        return _converted(own.name, own.type, given)
+
+    def build(table: Any, caller: Access, given: Any) -> ColumnElement[bool]:
+        parts = (plain(given),) if own.parts is None else own.parts(caller, plain(given))
+        return own.sql(table, caller, *parts)
+
+    if not isinstance(value, Late):
+        return build(t, access, value)
+    split = own.parts
+    if split is not None:
+        late = value.trail.split(value, lambda caller, given: split(caller, plain(given)))
+        return own.sql(t, access, *late)
+    try:
+        return own.sql(t, access, value.then(plain))
+    except (Unplanned, TypeError, AttributeError, ValueError, ArgumentError):  # it looks at the value itself
+        return value.trail.trace(value, build, kind.aliased(access, "canonical"), t)
 
 
 def _allowed(kind: ObjectType, declared: Field, access: Access, target_scope: str | None) -> None:
@@ -133,14 +160,16 @@ def _related(
 ) -> ColumnElement[bool]:
     target = types[declared.target]
     other = target.aliased(access, f"w{depth}_{declared.name}")
-    assert declared.on is not None
     rule = target.visible(other, access)
     condition = and_(
-        declared.on(t, other, access),
-        true() if rule is None else rule,
-        predicate(target, other, where, access, types, depth + 1),
+        true() if rule is None else rule, predicate(target, other, where, access, types, depth + 1)
     )
-    return select(1).select_from(other).where(condition).correlate(t).exists()
+    if declared.match is not None:
+        chosen = select(other.c.id).where(condition).correlate(None)
+        return declared.match(t, access, lambda column: column.in_(chosen))
+    assert declared.on is not None
+    met = and_(declared.on(t, other, access), condition)
+    return select(1).select_from(other).where(met).correlate(t).exists()
 
 
 def _compared(declared: Field, t: Any, tests: Mapping[str, Any], access: Access) -> ColumnElement[bool]:
@@ -164,29 +193,39 @@ def _test(
 ) -> ColumnElement[bool]:
     if operator == "isNull":
         return true() if value is None else (column.is_(None) if value else column.is_not(None))
-    if value is None or (operator == "in" and None in value):
-        raise _wrong(operator, "null is not a value; use isNull")
+    if value is None:
+        raise _null(operator)
     if operator == "in":
-        _bounded("in", value)
-        values = [_converted("in", type_, one) for one in value]
-        return column.in_(bindparam(None, values, type_=sql_type(type_), expanding=True, unique=True))
-    converted = _converted(operator, type_, value)
+        return among(column, converted(value, lambda values: _each(type_, values)), sql_type(type_), dialect)
+    given = converted(value, lambda one: _converted(operator, type_, one))
     if operator in _PATTERNS:
-        return _like(column, converted, operator, dialect)
-    return _BINARY[operator](column, bindparam(None, converted, type_=sql_type(type_), unique=True))
+        return _like(column, given, operator, dialect)
+    return _BINARY[operator](column, bindparam(None, given, type_=sql_type(type_), unique=True))
+
+
+def _each(type_: Any, values: Any) -> list[Any]:
+    """The values of an `in`."""
+    if None in values:
+        raise _null("in")
+    _bounded("in", values)
+    return [_converted("in", type_, one) for one in values]
 
 
 def _converted(operator: str, type_: Any, value: Any) -> Any:
     """The database value; refuses what no column of this type can hold."""
     try:
-        converted = stored(type_)(value)
-        if isinstance(converted, str):
-            converted.encode()
+        found = stored(type_)(value)
+        if isinstance(found, str):
+            found.encode()
     except (ValueError, ArithmeticError) as error:
         raise _wrong(operator, str(error)) from None
-    if isinstance(converted, str) and "\0" in converted:
+    if isinstance(found, str) and "\0" in found:
         raise _wrong(operator, "the character NUL is no text")
-    return converted
+    return found
+
+
+def _null(operator: str) -> GraphQLError:
+    return _wrong(operator, "null is not a value; use isNull")
 
 
 def _wrong(operator: str, problem: str) -> GraphQLError:
@@ -201,18 +240,21 @@ def _bounded(key: str, values: Any) -> None:
 _PATTERNS: Mapping[str, tuple[str, str]] = {"contains": ("%{}%", "*{}*"), "startsWith": ("{}%", "{}*")}
 
 
-def _like(column: ColumnElement[Any], text: str, operator: str, dialect: str) -> ColumnElement[bool]:
+def _like(column: ColumnElement[Any], text: Any, operator: str, dialect: str) -> ColumnElement[bool]:
     """Text as it stands: no wildcards, and case counts on both databases (SQLite's LIKE would overlook it)."""
-    if len(text) > LONGEST_PATTERN:
-        raise _wrong(operator, f"at most {LONGEST_PATTERN} characters")
     like, glob = _PATTERNS[operator]
     if dialect == "sqlite":
-        literal = "".join(f"[{c}]" if c in "*?[" else c for c in text)
-        return column.op("GLOB", is_comparison=True)(
-            bindparam(None, glob.format(literal), String(), unique=True)
-        )
-    literal = "".join(f"\\{c}" if c in "\\%_" else c for c in text)
-    return column.like(bindparam(None, like.format(literal), String(), unique=True), escape="\\")
+        pattern = converted(text, lambda one: glob.format(_literally(one, operator, "[{}]", "*?[")))
+        return column.op("GLOB", is_comparison=True)(bindparam(None, pattern, String(), unique=True))
+    pattern = converted(text, lambda one: like.format(_literally(one, operator, "\\{}", "\\%_")))
+    return column.like(bindparam(None, pattern, String(), unique=True), escape="\\")
+
+
+def _literally(text: str, operator: str, escaped: str, wild: str) -> str:
+    """The text with its wildcards taken literally."""
+    if len(text) > LONGEST_PATTERN:
+        raise _wrong(operator, f"at most {LONGEST_PATTERN} characters")
+    return "".join(escaped.format(c) if c in wild else c for c in text)
 
 
 _BINARY: Mapping[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnElement[bool]]] = {

@@ -63,19 +63,19 @@ def _batch(declared: Field, _owner: ObjectType | None, _types: Types) -> Resolve
         refuse_if_denied(declared, None, context)
 
         async def load(rows: list[Row]) -> Sequence[Any]:
-            return await _computed(declared, rows, context)
+            return await computed(declared, rows, context)
 
         parent = {name: row["need " + name] for name in declared.needs}
         value = await context.loader(_key(declared, info, row), load).load(_Parent(parent))
         try:
             return None if value is None else show(value)
         except Exception as error:
-            raise _failed(declared) from error
+            raise failed(declared) from error
 
     return resolve
 
 
-async def _computed(declared: Field, rows: list[Row], context: Context) -> Sequence[Any]:
+async def computed(declared: Field, rows: list[Row], context: Context) -> Sequence[Any]:
     """What the plugin's function gives for these rows; whatever it raises stays its own field's failure."""
     assert declared.function is not None
     try:
@@ -85,11 +85,12 @@ async def _computed(declared: Field, rows: list[Row], context: Context) -> Seque
     except (Fault, GraphQLError):
         raise
     except Exception as error:
-        raise _failed(declared) from error
+        raise failed(declared) from error
     return values
 
 
-def _failed(declared: Field) -> Fault:
+def failed(declared: Field) -> Fault:
+    """What a caller hears of a plugin's function that failed."""
     return Fault("PLUGIN_FIELD_FAILED", f"{declared.name} of {declared.owner} failed (插件字段出错)")
 
 
@@ -189,6 +190,8 @@ def _query_connection(declared: Field, _owner: ObjectType | None, types: Types) 
         rows = await _rows(statement, target, context.fetch, keys)
 
         async def total() -> int:
+            whole = replace(context, access=replace(context.access, wanted="all"))
+            where = _where(target, t, arguments.get("where"), whole, types)
             counted = await context.fetch(select(func.count()).select_from(t).where(*where))
             return int(counted[0][0])
 
@@ -269,7 +272,7 @@ def _children(
 ) -> tuple[Select[Any], Any]:
     """Statement for the children of many parents at once, and the child's alias; `count` counts per parent."""
     assert declared.on is not None
-    narrowed = replace(context.access, parents=(owner.name, tuple(parents)))
+    narrowed = replace(context.access, parents=(owner.name, lambda ids: ids.in_(list(parents))))
     p, t = owner.aliased(context.access, "p"), target.aliased(narrowed, "t")
     wanted = _wanted(info, target, connection=declared.kind == "connection")
     columns = [func.count()] if count else _columns(t, wanted, context)

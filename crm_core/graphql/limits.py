@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -26,9 +27,11 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     VariableNode,
+    Visitor,
     get_named_type,
     is_list_type,
     is_nullable_type,
+    visit,
 )
 
 from crm_core.graphql.fields import Field
@@ -43,6 +46,8 @@ ROWS_PER_COST = 10
 MUTATION_COST = 10
 INTROSPECTION_COST = 50
 PLAIN_COST = 1
+MOST_MEASURED = 64
+PAGE_LEFT_OUT = "default"
 BEYOND_COUNTING = 10**12
 """Numbers above this are shown as "more than"; nested lists multiply quickly."""
 
@@ -76,6 +81,82 @@ def measure(
         return _measured(schema, document, operation, variables, limits)
     except RecursionError:
         raise too_deep() from None
+
+
+class Meter:
+    """Measures one operation again and again; what was measured for the same numbers is remembered."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        limits: Limits,
+    ) -> None:
+        """`operation` is one of the document's, which is valid."""
+        self._schema, self._document, self._operation, self._limits = schema, document, operation, limits
+        self._sizes, self._conditions = _deciding(document)
+        self._known: dict[Hashable, Measure] = {}
+
+    def measure(self, variables: Variables) -> Measure:
+        """As `measure`, for these variables."""
+        key = (
+            tuple(_plain(variables.get(name, PAGE_LEFT_OUT)) for name in self._sizes),
+            tuple(_parts(variables.get(name)) for name in self._conditions),
+        )
+        found = self._known.get(key)
+        if found is None:
+            found = measure(self._schema, self._document, self._operation, variables, self._limits)
+            if len(self._known) >= MOST_MEASURED:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+
+def _deciding(document: DocumentNode) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Variables that decide the cost: by their value (page sizes), by the number of their parts (conditions)."""
+    finder = _Finder()
+    visit(document, finder)
+    return tuple(sorted(finder.sizes)), tuple(sorted(finder.conditions))
+
+
+class _Finder(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: set[str] = set()
+        self.conditions: set[str] = set()
+        self._within: list[str] = []
+
+    def enter_argument(self, node: ArgumentNode, *_more: Any) -> None:
+        self._within.append(node.name.value)
+
+    def leave_argument(self, *_node: Any) -> None:
+        self._within.pop()
+
+    def enter_variable(self, node: VariableNode, *_more: Any) -> None:
+        if self._within and self._within[-1] in ("first", "last"):
+            self.sizes.add(node.name.value)
+        elif self._within and self._within[-1] == "where":
+            self.conditions.add(node.name.value)
+
+
+def _plain(value: Any) -> Hashable:
+    return value if isinstance(value, int | float | str | None) else None
+
+
+def _parts(value: Any) -> int:
+    """How many conditions and values a variable brings; lists of about the same length cost the same."""
+    if isinstance(value, Mapping):
+        return sum(1 + _parts(inner) for inner in value.values())
+    if isinstance(value, list):
+        inner = sum(_parts(one) for one in value)
+        return len(value) + inner if inner else bucket(len(value))
+    return 0
+
+
+def bucket(size: int) -> int:
+    """Lists of about the same length are alike: the next power of two."""
+    return 1 << (size - 1).bit_length() if size else 0
 
 
 def too_deep() -> GraphQLError:
@@ -251,14 +332,13 @@ class _Costs(_Fragments):
 
     def _parts(self, value: Any) -> int:
         if isinstance(value, VariableNode):
-            return self._parts(self.variables.get(value.name.value))
+            return _parts(self.variables.get(value.name.value))
         if isinstance(value, ObjectValueNode):
             return sum(1 + self._parts(field.value) for field in value.fields)
         if isinstance(value, ListValueNode):
-            return sum(1 + self._parts(inner) for inner in value.values)
-        if isinstance(value, Mapping):
-            return sum(1 + self._parts(inner) for inner in value.values())
-        return sum(1 + self._parts(inner) for inner in value) if isinstance(value, list) else 0
+            inner = sum(map(self._parts, value.values))
+            return len(value.values) + inner if inner else bucket(len(value.values))
+        return _parts(value)
 
     def _size(self, one: FieldNode) -> int:
         """Rows the connection may bring; what is no allowed number is refused when it runs."""
@@ -298,4 +378,4 @@ def _is_list(field: GraphQLField) -> bool:
     return is_list_type(plain)
 
 
-__all__ = ["Measure", "measure", "refuse_excess", "too_deep"]
+__all__ = ["Measure", "Meter", "bucket", "measure", "refuse_excess", "too_deep"]

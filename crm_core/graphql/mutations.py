@@ -13,19 +13,24 @@ from crm_core.graphql.context import Context, Fetch, Info
 from crm_core.graphql.fields import ObjectType
 
 
+def options_of(arguments: Mapping[str, Any], context: Context) -> Options:
+    """What accompanies a command, from the arguments of its mutation."""
+    return Options(
+        idempotency_key=arguments.get("idempotencyKey"),
+        expected_version=arguments.get("expectedVersion"),
+        dry_run=bool(arguments.get("dryRun")),
+        reason=arguments.get("reason"),
+        line=arguments.get("line") or context.line,
+        request_id=context.request_id,
+    )
+
+
 def mutation_resolver(spec: CommandSpec) -> Callable[..., Any]:
     """The resolver of a command's mutation field."""
 
     async def resolve(_root: Any, info: Info, **arguments: Any) -> dict[str, Any]:
         context: Context = info.context
-        options = Options(
-            idempotency_key=arguments.get("idempotencyKey"),
-            expected_version=arguments.get("expectedVersion"),
-            dry_run=bool(arguments.get("dryRun")),
-            reason=arguments.get("reason"),
-            line=arguments.get("line") or context.line,
-            request_id=context.request_id,
-        )
+        options = options_of(arguments, context)
         outcome, fetch = await context.perform(spec.kind, arguments["input"], options)
         return {"outcome": outcome, "fetch": fetch or context.fetch}
 

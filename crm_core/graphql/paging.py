@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from graphql import GraphQLError
-from sqlalchemy import ColumnElement, and_, bindparam, false, or_, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, tuple_
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import Id, ObjectType, Yuan
+from crm_core.graphql.json_sql import Joined, Json, words
 from crm_core.graphql.values import cursor_value, from_cursor, sql_type
 
 MOST_KEYS = 8
@@ -60,7 +60,7 @@ def page_of(arguments: Mapping[str, Any], default: int, most: int) -> Page:
     size = last if last is not None else first if first is not None else default
     if not 0 <= size <= most:
         raise _bad(f"first and last must be between 0 and {most}; you asked for {size}.")
-    return Page(size, backward, arguments.get("before") if backward else arguments.get("after"))
+    return Page(size, backward, arguments.get("before" if backward else "after") or None)
 
 
 def keys_of(
@@ -117,15 +117,23 @@ def _python_type(kind: ObjectType, column: Any) -> Any:
 
 
 def encode(keys: Sequence[Key], values: Sequence[Any]) -> str:
-    """A cursor: the values of the sort keys, and which keys they are."""
+    """A cursor: which keys, and their values; JSON in hexadecimal, so that a database can write one too."""
     body = [_signature(keys), *(cursor_value(value) for value in values)]
-    return base64.urlsafe_b64encode(orjson.dumps(body)).decode().rstrip("=")
+    return orjson.dumps(body).hex()
+
+
+def cursor_sql(keys: Sequence[Key], json: Json) -> ColumnElement[str]:
+    """The same cursor made by the database."""
+    parts: list[ColumnElement[Any]] = [words(f'["{_signature(keys)}"')]
+    for key in keys:
+        parts += [words(","), func.coalesce(json.text(key.sql, key.type), words("null"))]
+    return json.hexadecimal(Joined(*parts, words("]")))
 
 
 def decode(keys: Sequence[Key], cursor: str) -> list[Any]:
     """The values behind a cursor; refuses one that is damaged or belongs to another order."""
     try:
-        signature, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        signature, *values = orjson.loads(bytes.fromhex(cursor))
     except (ValueError, TypeError):
         raise _damaged() from None
     if signature != _signature(keys):

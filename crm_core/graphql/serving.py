@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import itertools
 import json
 import re
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -18,12 +19,10 @@ import strawberry
 import structlog
 from graphql import (
     DocumentNode,
-    ExecutionResult,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    execute,
     get_operation_ast,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -31,23 +30,26 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crm_core import ids
-from crm_core.actors import Actor, Reach
+from crm_core.actors import Actor
 from crm_core.commands import Options, Outcome
 from crm_core.errors import UNKNOWN_LINE, Fault, Language, Unavailable, preferred_language
 from crm_core.graphql.context import Context, Fetch
 from crm_core.graphql.documents import Documents
-from crm_core.graphql.limits import measure, refuse_excess
+from crm_core.graphql.execution import Executed, Executor, Operation
+from crm_core.graphql.limits import refuse_excess
+from crm_core.graphql.persisted import opened
 from crm_core.graphql.requests import (
     GRAPHQL_JSON,
     JSON,
     Asked,
+    Headers,
     HttpError,
     asked_by,
     coded,
     malformed,
     media_of,
 )
+from crm_core.graphql.sharing import Sharing, Text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -65,6 +67,10 @@ class Authenticate(Protocol):
 
     async def actor(self, authorization: str | None, language: Language) -> Actor:
         """The actor of an `Authorization` header; raises `Unauthenticated`."""
+        ...
+
+    def is_use_due(self, actor: Actor) -> bool:
+        """Whether the use of the actor's token is to be written down."""
         ...
 
     async def note_use(self, actor: Actor) -> None:
@@ -90,12 +96,16 @@ class Perform(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is known of an answered request, for logs and metrics."""
+    """What is known of an answered request, for logs and metrics.
+
+    `read`: "compiled" where compiled statements answered, else why they did not; None: nothing was executed.
+    """
 
     operation: str
     status: int
     seconds: float
     codes: tuple[str, ...]
+    read: str | None = None
 
 
 @dataclass
@@ -103,12 +113,14 @@ class Exchange:
     """One request on its way to an answer."""
 
     request: Request
+    headers: Mapping[str, str]
     request_id: str
     language: Language
     media: str = JSON
     operation: str = "none"
     actor: Actor | None = None
     cost: dict[str, int] | None = None
+    reason: str | None = None
     codes: list[str] = field(default_factory=list)
 
 
@@ -129,9 +141,13 @@ class GraphQLServer:
         log: FilteringBoundLogger | None = None,
         served: Callable[[Served], None] = lambda _served: None,
         timer: Callable[[], float] = time.monotonic,
-        new_id: Callable[[], str] = lambda: ids.uuid7().hex,
+        new_id: Callable[[], str] | None = None,
     ) -> None:
-        """`served` hears of every answer; `timer` gives seconds; `new_id` gives request ids."""
+        """`served` hears of every answer; `timer` gives seconds; `new_id` gives request ids.
+
+        `left_out` names the persisted documents that a plugin in quarantine makes invalid. Raises
+        `ConfigurationError` when persisted documents are not valid though every plugin loaded.
+        """
         self._services = services
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001  # Strawberry has no other door
         self._authenticator = authenticator
@@ -139,46 +155,62 @@ class GraphQLServer:
         self._log = log or structlog.get_logger()
         self._served = served
         self._timer = timer
-        self._new_id = new_id
+        self._new_id = new_id or _counted(secrets.token_hex(6))
         self._limits = services.settings.limits
         self._documents = Documents(self._schema, self._limits.tokens)
         registry = services.registry
+        self._persisted, self.left_out = opened(
+            services.settings.persisted_documents,
+            self._documents,
+            only=services.settings.only_persisted,
+            forgiving=any(plugin.state == "quarantined" for plugin in registry.plugins),
+        )
+        self._sharing = Sharing(self._schema, self._documents)
+        self._executor = Executor(
+            self._schema,
+            registry.types,
+            services.database.reads.dialect,
+            self._limits,
+            compiled=services.settings.compiled_reads,
+        )
         self._plugin_lines = {p.name: registry.lines_of(p.name) for p in registry.plugins}
 
     async def handle(self, request: Request) -> Response:
         """The answer to a GraphQL request, by POST or GET."""
         begun = self._timer()
-        exchange = Exchange(
-            request, self._request_id(request), preferred_language(request.headers.get("accept-language"))
-        )
+        given = Headers(request)
+        language = preferred_language(given.get("accept-language"))
+        exchange = Exchange(request, given, self._request_id(given), language)
         headers: dict[str, str] = {}
         try:
-            exchange.media = media_of(request)
+            exchange.media = media_of(given)
             status, answer = await self._answer(exchange)
         except HttpError as refusal:
             status, headers = refusal.status, refusal.headers
-            answer = {"errors": [self._shown(error, exchange) for error in refusal.errors]}
-            answer |= {"extensions": {"cost": exchange.cost}} if exchange.cost else {}
+            refused: dict[str, Any] = {"errors": [self._shown(error, exchange) for error in refusal.errors]}
+            refused |= {"extensions": {"cost": exchange.cost}} if exchange.cost else {}
+            answer = _encoded(refused)
         except Exception as error:  # noqa: BLE001  # the edge: masked and logged
-            status, answer = self._unexpected(error, exchange)
+            status, unexpected = self._unexpected(error, exchange)
+            answer = _encoded(unexpected)
         headers = {"x-request-id": exchange.request_id, "cache-control": "no-store", **headers}
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["retry-after"] = RETRY_SECONDS
         self._tell(exchange, status, self._timer() - begun)
         return Response(
-            _encoded(answer), status, headers, f"{exchange.media}; charset=utf-8", self._afterwards(exchange)
+            answer, status, headers, f"{exchange.media}; charset=utf-8", self._afterwards(exchange)
         )
 
-    def _request_id(self, request: Request) -> str:
-        given = request.headers.get("x-request-id", "")
-        return given if _REQUEST_ID.fullmatch(given) else self._new_id()
+    def _request_id(self, headers: Mapping[str, str]) -> str:
+        given = headers.get("x-request-id")
+        return given if given is not None and _REQUEST_ID.fullmatch(given) else self._new_id()
 
     def _unexpected(self, error: Exception, exchange: Exchange) -> tuple[int, dict[str, Any]]:
         located = GraphQLError(str(error), original_error=error)
         return _status_of_fault(error), {"errors": [self._shown(located, exchange)]}
 
     def _tell(self, exchange: Exchange, status: int, seconds: float) -> None:
-        self._served(Served(exchange.operation, status, seconds, tuple(exchange.codes)))
+        self._served(Served(exchange.operation, status, seconds, tuple(exchange.codes), exchange.reason))
         self._log.info(
             "request",
             request_id=exchange.request_id,
@@ -192,7 +224,9 @@ class GraphQLServer:
 
     def _afterwards(self, exchange: Exchange) -> BackgroundTask | None:
         actor = exchange.actor
-        return BackgroundTask(self._note_use, actor, exchange.request_id) if actor else None
+        if actor is None or not self._authenticator.is_use_due(actor):
+            return None
+        return BackgroundTask(self._note_use, actor, exchange.request_id)
 
     async def _note_use(self, actor: Actor, request_id: str) -> None:
         try:
@@ -202,26 +236,29 @@ class GraphQLServer:
 
     # -- the steps of a request
 
-    async def _answer(self, exchange: Exchange) -> tuple[int, dict[str, Any]]:
+    async def _answer(self, exchange: Exchange) -> tuple[int, bytes]:
         actor = await self._actor(exchange)
-        asked = await asked_by(exchange.request, self._limits.body_bytes)
-        document = self._document(asked.query, exchange)
-        operation = _operation(document, asked.operation_name)
-        exchange.operation = operation.operation.value
-        if exchange.request.method == "GET" and operation.operation is not OperationType.QUERY:
+        asked = await asked_by(exchange.request, exchange.headers, self._limits.body_bytes)
+        text = self._document(self._text(asked, exchange), exchange)
+        node = _operation(text.document, asked.operation_name)
+        operation = self._executor.operation(text.document, node, text.places)
+        kind = operation.node.operation
+        exchange.operation = kind.value
+        if exchange.request.method == "GET" and kind is not OperationType.QUERY:
             raise HttpError(
                 405, coded("METHOD_NOT_ALLOWED", "Send mutations by POST."), headers={"allow": "POST"}
             )
-        self._limited(document, operation, asked.variables, exchange)
+        self._limited(operation, asked.variables, exchange)
         async with _Performing(self._services, self._perform, actor) as performing:
             context = self._context(exchange, actor, performing)
-            result = await self._executed(document, asked, context)
+            result = await self._executor.execute(operation, asked.variables, context, text)
+        exchange.reason = result.reason or "compiled"
         return self._concluded(result, exchange)
 
     async def _actor(self, exchange: Exchange) -> Actor:
-        headers = exchange.request.headers
+        given = exchange.headers.get("authorization")
         try:
-            actor = await self._authenticator.actor(headers.get("authorization"), exchange.language)
+            actor = await self._authenticator.actor(given, exchange.language)
         except Fault as fault:
             if fault.code != "UNAUTHENTICATED":
                 raise
@@ -230,34 +267,35 @@ class GraphQLServer:
         exchange.actor = actor
         return actor
 
-    def _document(self, query: str, exchange: Exchange) -> DocumentNode:
-        found = self._documents.read(query)
-        if isinstance(found, DocumentNode):
+    def _text(self, asked: Asked, exchange: Exchange) -> str:
+        try:
+            return self._persisted.text(asked.query, asked.document_id)
+        except GraphQLError as error:
+            raise HttpError(_request_error_status(exchange), error) from None
+
+    def _document(self, query: str, exchange: Exchange) -> Text:
+        found = self._sharing.read(query)
+        if isinstance(found, Text):
             return found
         raise HttpError(_request_error_status(exchange), *found)
 
-    def _limited(
-        self,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
-        exchange: Exchange,
-    ) -> None:
+    def _limited(self, operation: Operation, variables: Mapping[str, Any], exchange: Exchange) -> None:
         try:
-            found = measure(self._schema, document, operation, variables, self._limits)
+            found = operation.meter.measure(variables)
             exchange.cost = {"requested": found.cost, "limit": self._limits.cost}
             refuse_excess(found, self._limits)
         except GraphQLError as error:
             raise HttpError(_request_error_status(exchange), error) from None
 
     def _context(self, exchange: Exchange, actor: Actor, performing: _Performing) -> Context:
-        line = exchange.request.headers.get("x-crm-line") or None
+        line = exchange.headers.get("x-crm-line") or None
         reader = actor if line is None else _narrowed(actor, line, exchange)
         services = self._services
         return Context(
             actor=reader,
             access=services.access(reader),
             fetch=services.database.fetch,
+            answer=services.database.answer,
             perform=performing,
             limits=self._limits,
             language=exchange.language,
@@ -267,34 +305,22 @@ class GraphQLServer:
             line=line,
         )
 
-    async def _executed(self, document: DocumentNode, asked: Asked, context: Context) -> ExecutionResult:
-        try:
-            result = execute(
-                self._schema,
-                document,
-                context_value=context,
-                variable_values=asked.variables,
-                operation_name=asked.operation_name,
-            )
-            return await result if inspect.isawaitable(result) else result
-        except RecursionError:
-            return ExecutionResult(
-                None, [coded("BAD_USER_INPUT", "A variable is nested too deeply (变量嵌套过深).")]
-            )
-
-    def _concluded(self, result: ExecutionResult, exchange: Exchange) -> tuple[int, dict[str, Any]]:
-        errors = result.errors or []
-        shown = [self._shown(error, exchange) for error in errors[:MOST_ERRORS_SHOWN]]
+    def _concluded(self, result: Executed, exchange: Exchange) -> tuple[int, bytes]:
+        if isinstance(result.data, bytes) and not result.errors:
+            cost = orjson.dumps(exchange.cost)
+            return 200, b'{"data":' + result.data + b',"extensions":{"cost":' + cost + b"}}"
+        data = orjson.loads(result.data) if isinstance(result.data, bytes) else result.data
+        shown = [self._shown(error, exchange) for error in result.errors[:MOST_ERRORS_SHOWN]]
         extensions: dict[str, Any] = {"cost": exchange.cost}
-        if len(errors) > len(shown):
-            extensions["errorsLeftOut"] = len(errors) - len(shown)
+        if len(result.errors) > len(shown):
+            extensions["errorsLeftOut"] = len(result.errors) - len(shown)
         answer: dict[str, Any] = {"errors": shown} if shown else {}
-        if result.data is None and errors and all(error.path is None for error in errors):
-            return _request_error_status(exchange), answer | {"extensions": extensions}
-        answer |= {"data": result.data, "extensions": extensions}
-        nothing = not any(value is not None for value in (result.data or {}).values())
+        if data is None and shown and all(error.path is None for error in result.errors):
+            return _request_error_status(exchange), _encoded(answer | {"extensions": extensions})
+        answer |= {"data": data, "extensions": extensions}
+        nothing = not any(value is not None for value in (data or {}).values())
         away = not _AWAY.isdisjoint(exchange.codes)
-        return (503 if nothing and away else 200), answer
+        return (503 if nothing and away else 200), _encoded(answer)
 
     # -- errors
 
@@ -353,6 +379,12 @@ class _Performing:
         return outcome, _one_at_a_time(fetch) if fetch else None
 
 
+def _counted(start: str) -> Callable[[], str]:
+    """Ids that differ within this process by their number, between processes by their start."""
+    numbers = itertools.count(1)
+    return lambda: f"{start}-{next(numbers)}"
+
+
 def _one_at_a_time(fetch: Fetch) -> Fetch:
     """The fields of a dry run share one connection, which takes one statement at a time."""
     turn = asyncio.Lock()
@@ -365,17 +397,12 @@ def _one_at_a_time(fetch: Fetch) -> Fetch:
 
 
 def _narrowed(actor: Actor, line: str, exchange: Exchange) -> Actor:
-    """The actor with this line only; a scope over all lines reaches this one whole."""
-    if line not in actor.grants:
+    """The actor with this line only."""
+    found = actor.narrowed(line)
+    if found is None:
         words = UNKNOWN_LINE.words({"line": line[:40]}, exchange.language)
         raise HttpError(_request_error_status(exchange), coded(UNKNOWN_LINE.code, words))
-    scopes = {scope: min(reach, Reach.LINE) for scope, reach in actor.grants[line].items()}
-    return replace(
-        actor,
-        grants={line: scopes},
-        teams={line: actor.teams.get(line, frozenset())},
-        subtree={line: actor.subtree.get(line, frozenset())},
-    )
+    return found
 
 
 # -- the answer

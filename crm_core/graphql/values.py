@@ -138,7 +138,7 @@ def shown(type_: Any) -> Callable[[Any], Any]:
 _SHOWN: dict[Any, Callable[[Any], Any]] = {
     datetime: show_moment,
     date: lambda day: day.isoformat(),
-    Decimal: str,
+    Decimal: lambda number: format(number, "f"),
     bool: bool,
 }
 
@@ -167,6 +167,8 @@ def cursor_value(value: Any) -> Any:
     """A sort key as it stands in a cursor (JSON)."""
     if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, UUID):
+        return value.hex
     return show_moment(value) if isinstance(value, datetime) else str(value)
 
 

@@ -20,6 +20,7 @@ from crm_core.customers.commands import CreateCustomer, UpdateCustomer
 from crm_core.customers.identity import IDENTITY
 from crm_core.customers.inputs import ARCHIVE_COLUMNS, LINE_COLUMNS
 from crm_core.customers.models import DuplicateKeyKind, Origin
+from crm_core.db.unit import Unit
 from crm_core.errors import Refused
 from crm_core.imports import queries
 from crm_core.imports.commands import AMBIGUOUS, NOT_REACHED
@@ -110,6 +111,7 @@ class Bringer(ABC, Generic[DraftT]):
 
     async def perform(self, session: AsyncSession, command: Command) -> Outcome:
         """One command, as part of the batch's transaction."""
+        assert isinstance(session, Unit), "a batch is written in a transaction of its own"
         return await perform_within(self.services, session, self.actor, command, self.options, self.together)
 
 

@@ -106,6 +106,7 @@ class ImportFinding(Record):
     __table_args__ = (
         UniqueConstraint("run_id", "kind", "row"),
         Index("ix_import_findings_line_source_external_id", "line", "source", "external_id"),
+        Index("ix_import_findings_run_id_row_id", "run_id", "row", "id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "external_id": Personal("identity", "Telling a refused customer from an unknown one"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import Field
 
@@ -33,7 +34,7 @@ from crm_core.interactions.people import (
     set_participants,
     team_of,
 )
-from crm_core.interactions.queries import customer_line, imported, kind_of, local_day
+from crm_core.interactions.queries import customer_line, ground_of, imported, kind_of, local_day
 from crm_core.interactions.refusals import (
     ALREADY_RECORDED,
     CHANNEL_REQUIRED,
@@ -174,7 +175,7 @@ class LogInteraction(_InteractionCommand):
 async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
     """A done interaction. A visit is refused without plan (CS-106), any contact without report (CS-119)."""
     kind = kind_of(work, command.interaction_kind)
-    line = await customer_line(work, command.customer_id, "customerId")
+    ground = await ground_of(work, command.customer_id, "customerId")
     occurred_at = command.occurred_at or work.now
     channel = command.channel or kind.channel
     if work.options.channel != "import":
@@ -193,13 +194,12 @@ async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
             occurred_at=occurred_at,
             occurred_on=local_day(work, occurred_at),
             performer_id=await _performer(work, command),
-            team_id=await team_of(work, command.team_id, line.team_id),
+            team_id=await team_of(work, command.team_id, ground.team_id),
         )
     )
     work.record(InteractionLogged.of(row))
-    await work.flush()
     await add_participants(work, row, command.participants)
-    await _finish(work, row, command)
+    await _finish(work, row, command, ground.recipients)
     return row
 
 
@@ -280,11 +280,16 @@ async def complete_interaction(work: Work, command: CompleteInteraction) -> Inte
     return row
 
 
-async def _finish(work: Work, row: Interaction, command: LogInteraction | CompleteInteraction) -> None:
+async def _finish(
+    work: Work,
+    row: Interaction,
+    command: LogInteraction | CompleteInteraction,
+    holders: Sequence[UUID] | None = None,
+) -> None:
     """What follows from every contact that took place: callback findings, the card, the short reports."""
     await note_callback(work, row, command.callback, row.team_id)
     await judge_card(work, row)
-    await send_reports(work, row, command.report_to)
+    await send_reports(work, row, command.report_to, holders)
 
 
 COMMANDS: dict[type[Command], Perform] = {

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Date,
+    DateTime,
     FromClause,
     Integer,
     Interval,
@@ -60,6 +61,14 @@ def month_of(access: Access, day: ColumnElement[Any]) -> ColumnElement[str]:
     if access.dialect == "sqlite":
         return func.strftime("%Y-%m", day, type_=String())
     return func.to_char(day, "YYYY-MM", type_=String())
+
+
+def first_of_month(access: Access, back: int) -> ColumnElement[date]:
+    """The first day of this month, or of the month so many before."""
+    if access.dialect == "sqlite":
+        return func.date(access.today(), "start of month", f"-{back} months", type_=Date())
+    this = func.date_trunc("month", cast(access.today(), DateTime()))
+    return cast(this - func.make_interval(0, back), Date())
 
 
 def _same_line(i: Any, cl: Any) -> ColumnElement[bool]:
@@ -152,13 +161,17 @@ def callback_due(plan: Any, c: Any, access: Access) -> ColumnElement[bool]:
     (stages CUSTOMER and DORMANT).
     """
     cl, i = CustomerLine.__table__.alias("cl"), Interaction.__table__.alias("called")
-    called = exists().where(
-        i.c.customer_id == cl.c.customer_id,
-        _same_line(i, cl),
-        i.c.is_callback == true(),
-        i.c.status == "DONE",
-        _listed(plan.c.channels, i.c.channel),
-        plus_days(access, i.c.occurred_on, plan.c.every_days) >= access.today(),
+    called = (
+        exists()
+        .where(
+            i.c.customer_id == cl.c.customer_id,
+            _same_line(i, cl),
+            i.c.is_callback == true(),
+            i.c.status == "DONE",
+            _listed(plan.c.channels, i.c.channel),
+            plus_days(access, i.c.occurred_on, plan.c.every_days) >= access.today(),
+        )
+        .correlate(cl, plan)
     )
     return (
         exists()
@@ -196,7 +209,8 @@ def callback_overdue(c: Any, access: Access, value: bool) -> ColumnElement[bool]
 def coverage(access: Access) -> FromClause:
     """Per line and month: customers of the actor's reach, how many of them were visited, how many not (CS-108)."""
     cl, i = CustomerLine.__table__.alias("cl"), Interaction.__table__.alias("visited")
-    months = union_all(*(select(literal(m).label("month")) for m in _months(access))).subquery("months")
+    shown = (month_of(access, first_of_month(access, back)).label("month") for back in range(MONTHS_SHOWN))
+    months = union_all(*(select(month) for month in shown)).subquery("months")
     customers = (
         select(cl.c.line, func.count().label("customers"))
         .where(reached_lines(cl, access))
@@ -208,7 +222,7 @@ def coverage(access: Access) -> FromClause:
         select(cl.c.line, month.label("month"), func.count(distinct(cl.c.customer_id)).label("visited"))
         .select_from(cl.join(i, and_(i.c.customer_id == cl.c.customer_id, _same_line(i, cl))))
         .where(reached_lines(cl, access), i.c.is_visit == true(), i.c.status == "DONE")
-        .where(i.c.occurred_on >= date.fromisoformat(_months(access)[-1] + "-01"))
+        .where(i.c.occurred_on >= first_of_month(access, MONTHS_SHOWN - 1))
         .group_by(cl.c.line, month)
         .subquery("visits")
     )
@@ -226,10 +240,3 @@ def coverage(access: Access) -> FromClause:
         .select_from(customers.join(months, true()).outerjoin(visits, here))
         .subquery("coverage")
     )
-
-
-def _months(access: Access) -> list[str]:
-    """This month of the caller's zone and those before it, latest first, as `2025-11`."""
-    today = access.now.astimezone(access.zone)
-    this = today.year * 12 + today.month - 1
-    return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(this, this - MONTHS_SHOWN, -1)]

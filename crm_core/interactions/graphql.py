@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from crm_core.graphql import (
     Filter,
@@ -112,14 +112,14 @@ INTERACTION = ObjectType(
             "visit",
             "InteractionVisit",
             "Plan and report of a visit (探望计划、探望报告).",
-            on=lambda i, v, _a: v.c.interaction_id == i.c.id,
+            on=lambda i, v, _a: and_(i.c.is_visit == true(), v.c.interaction_id == i.c.id),
             filter=True,
         ),
         relation(
             "callback",
             "InteractionCallback",
             "What a callback found (回访结果).",
-            on=lambda i, b, _a: b.c.interaction_id == i.c.id,
+            on=lambda i, b, _a: and_(i.c.is_callback == true(), b.c.interaction_id == i.c.id),
             filter=True,
         ),
         listing(

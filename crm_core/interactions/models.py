@@ -7,7 +7,18 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Boolean, Date, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    column,
+    true,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_core.db.base import Aggregate, LineCode, Personal, Record
@@ -86,6 +97,12 @@ class TaskStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+def _of_some(name: str, mark: str, *columns: str) -> Index:
+    """An index of those rows alone that bear a mark."""
+    marked = column(mark, Boolean) == true()
+    return Index(name, *columns, postgresql_where=marked, sqlite_where=marked)
+
+
 class Interaction(Aggregate):
     """A contact with a customer in one business line, planned or done (客户互动, CS-014).
 
@@ -98,6 +115,7 @@ class Interaction(Aggregate):
     __table_args__ = (
         UniqueConstraint("line", "source", "external_id"),
         Index("ix_interactions_occurred_at_id", "occurred_at", "id"),  # for who sees every line
+        Index("ix_interactions_occurred_on_occurred_at_id", "occurred_on", "occurred_at", "id"),
         Index("ix_interactions_line_occurred_at_id", "line", "occurred_at", "id"),
         Index("ix_interactions_customer_id_occurred_at_id", "customer_id", "occurred_at", "id"),
         Index("ix_interactions_line_kind_occurred_at_id", "line", "kind", "occurred_at", "id"),
@@ -109,6 +127,8 @@ class Interaction(Aggregate):
         Index("ix_interactions_line_is_callback_occurred_at_id", "line", "is_callback", "occurred_at", "id"),
         Index("ix_interactions_line_is_visit_occurred_on", "line", "is_visit", "occurred_on"),
         Index("ix_interactions_line_next_on", "line", "next_on"),
+        _of_some("ix_interactions_visits_occurred_at_id", "is_visit", "occurred_at", "id"),
+        _of_some("ix_interactions_callbacks_occurred_at_id", "is_callback", "occurred_at", "id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "subject": Personal("content", "What the contact was about"),
@@ -273,6 +293,11 @@ class Task(Aggregate):
 
     __tablename__ = "tasks"
     __table_args__ = (
+        Index("ix_tasks_due_on_id", "due_on", "id"),  # for who sees every line
+        Index("ix_tasks_status_due_on_id", "status", "due_on", "id"),
+        Index("ix_tasks_assignee_id_due_on_id", "assignee_id", "due_on", "id"),
+        Index("ix_tasks_team_id_due_on_id", "team_id", "due_on", "id"),
+        Index("ix_tasks_creator_id", "creator_id"),
         Index("ix_tasks_line_due_on_id", "line", "due_on", "id"),
         Index("ix_tasks_line_status_due_on_id", "line", "status", "due_on", "id"),
         Index("ix_tasks_line_assignee_id_due_on_id", "line", "assignee_id", "due_on", "id"),

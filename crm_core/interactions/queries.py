@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, distinct, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, Uuid, and_, distinct, func, or_, select, true
 
 from crm_core import errors, ids
+from crm_core.access.queries import holding
 from crm_core.customers.models import CustomerLine
 from crm_core.customers.queries import reached_in
+from crm_core.db.writer import given
 from crm_core.errors import Refused
 from crm_core.graphql.access import Access
 from crm_core.interactions.models import Callback, Interaction, Visit
@@ -87,13 +90,53 @@ async def customer_line(
     if ahead is not None:
         return ahead  # type: ignore[no-any-return]  # rooms keep what they like
     table = CustomerLine.__table__
-    access = work.services.access(work.actor)
-    reached = access.per_line(scope, table.c.line, owner=table.c.owner_id, team=table.c.team_id)
+    reached = work.access.per_line(scope, table.c.line, owner=table.c.owner_id, team=table.c.team_id)
     here = (table.c.customer_id == customer_id, table.c.line == work.acting_line)
     found = await work.session.scalar(select(CustomerLine).where(*here, reached))
     if found is None:
         raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a new contact rests on: the customer's team in the line acted in, and who gets the short report (CS-119)."""
+
+    team_id: UUID | None
+    recipients: Sequence[UUID] = ()
+
+
+async def ground_of(work: Work, customer_id: UUID, path: str) -> Ground:
+    """The ground of a contact with this customer, in one look-up; refused as `customer_line` refuses.
+
+    An import of history looks the lines up ahead and sends no reports.
+    """
+    if work.options.channel == "import":
+        return Ground((await customer_line(work, customer_id, path)).team_id)
+    line, access = work.acting_line, work.access
+    roles = tuple(work.settings_of("interactions").report_roles)
+    key = ("ground of a contact", work.actor.shape, line, roles)
+    bound = {**access.values, "customer": customer_id, "line": line}
+    found = await work.session.rows(key, lambda: _ground(access, line, roles), bound)
+    if not found:
+        raise Refused(errors.NOT_FOUND(path, type="Customer", id=ids.show("cus", customer_id)))
+    holders = sorted((roles.index(role), user) for _, user, role in found if user is not None)
+    return Ground(found[0][0], list(dict.fromkeys(user for _, user in holders)))
+
+
+def _ground(access: Access, line: str, roles: Sequence[str]) -> Select[Any]:
+    """The customer's row in the line as far as the actor's scope reaches, once for each who gets the report."""
+    own = CustomerLine.__table__
+    here = given("line", own.c.line.type)
+    holder = holding(roles, here).subquery("holder")
+    reached = access.per_line(
+        "interaction.write", own.c.line, owner=own.c.owner_id, team=own.c.team_id, only=(line,)
+    )
+    return (
+        select(own.c.team_id, holder.c.user_id, holder.c.name)
+        .select_from(own.outerjoin(holder, true()))
+        .where(own.c.customer_id == given("customer", Uuid()), own.c.line == here, reached)
+    )
 
 
 async def locked_line(work: Work, customer_id: UUID, line: str) -> CustomerLine | None:

@@ -18,14 +18,17 @@ from crm_core.work import Work
 ReportId = Annotated[UUID, Ref("InteractionReport", "irp")]
 
 
-async def send_reports(work: Work, row: Interaction, others: Sequence[UUID]) -> None:
+async def send_reports(
+    work: Work, row: Interaction, others: Sequence[UUID], holders: Sequence[UUID] | None = None
+) -> None:
     """Send the report to the holders of the reporting roles in the line and to others who need to know (CS-119).
 
-    Who performed the contact gets none; an import of history sends none.
+    Who performed the contact gets none; an import of history sends none. `holders`, where they are known already.
     """
     if work.options.channel == "import":
         return
-    recipients = dict.fromkeys([*await _holders(work), *await _known(work, others)])
+    found = await _holders(work) if holders is None else holders
+    recipients = dict.fromkeys([*found, *await _known(work, others)])
     text = report_text(row)
     for user_id in recipients:
         if user_id != row.performer_id:

@@ -69,7 +69,7 @@ def _wanted(t: Any, access: Access) -> ColumnElement[bool]:
     customer: ColumnElement[Any] = t.c.customer_id
     if access.parents is None or access.parents[0] != "Customer":
         return customer.is_not(None)
-    return customer.in_(access.parents[1])
+    return access.parents[1](customer)
 
 
 def entries_of(access: Access) -> FromClause:

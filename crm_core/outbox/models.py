@@ -21,6 +21,9 @@ class OutboxEvent(Record):
         UniqueConstraint("subject_type", "subject_id", "sequence", "ordinal"),
         Index("ix_outbox_events_subject_ref_id", "subject_ref", "id"),
         Index("ix_outbox_events_line_id", "line", "id"),
+        Index("ix_outbox_events_kind_id", "kind", "id"),
+        Index("ix_outbox_events_occurred_at", "occurred_at"),
+        Index("ix_outbox_events_request_id", "request_id"),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "before": Personal("content", "Values before the change, for consumers of events"),
@@ -30,7 +33,7 @@ class OutboxEvent(Record):
     }
 
     position: Mapped[int | None] = mapped_column(BigInteger, unique=True)
-    kind: Mapped[str] = mapped_column(String(80), index=True)
+    kind: Mapped[str] = mapped_column(String(80))
     schema_version: Mapped[int] = mapped_column(Integer)
     subject_type: Mapped[str] = mapped_column(String(80))
     subject_id: Mapped[UUID] = mapped_column(Uuid)

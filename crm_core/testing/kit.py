@@ -12,14 +12,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 import strawberry
-from graphql import GraphQLError, execute, parse, validate
+from graphql import GraphQLError, get_operation_ast
 from sqlalchemy import event, select
 
 from crm_core import ids, migrate
@@ -30,6 +32,9 @@ from crm_core.db.session import Database, open_database
 from crm_core.errors import Fault, Language
 from crm_core.graphql.build import build, core_schema
 from crm_core.graphql.context import Context
+from crm_core.graphql.documents import Documents
+from crm_core.graphql.execution import Executor
+from crm_core.graphql.sharing import Sharing, Text
 from crm_core.keyring import Keyring
 from crm_core.loader import Candidate, installed, load, parts_of
 from crm_core.registry import Registry
@@ -70,6 +75,14 @@ class Answer:
 
     data: dict[str, Any] | None
     errors: list[dict[str, Any]] = field(default_factory=list)
+    reason: str | None = None
+    """Why the interpreter answered; None: a compiled statement did."""
+    detail: str = ""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled statements answered."""
+        return self.reason is None
 
     @property
     def codes(self) -> list[str]:
@@ -86,6 +99,27 @@ class Kit:
     clock: FrozenClock
     administrator: Actor
 
+    @cached_property
+    def executor(self) -> Executor:
+        """What answers, compiled statements first."""
+        return self._executor(compiled=True)
+
+    @cached_property
+    def interpreter(self) -> Executor:
+        """What answers without compiled statements."""
+        return self._executor(compiled=False)
+
+    @cached_property
+    def _sharing(self) -> Sharing:
+        schema = core_schema(self.schema)
+        return Sharing(schema, Documents(schema, self.services.settings.limits.tokens))
+
+    def _executor(self, *, compiled: bool) -> Executor:
+        services = self.services
+        types, limits = services.registry.types, services.settings.limits
+        dialect = self.database.reads.dialect
+        return Executor(core_schema(self.schema), types, dialect, limits, compiled=compiled)
+
     @property
     def database(self) -> Database:
         """Its database."""
@@ -98,23 +132,28 @@ class Kit:
         *,
         line: str | None = None,
         language: Language = "en",
+        operation: str | None = None,
+        compiled: bool | None = None,
         **variables: Any,
     ) -> Answer:
-        """Ask as this actor (default: an administrator of all lines)."""
+        """Ask as this actor (default: an administrator of all lines).
+
+        `compiled` True: by a compiled statement, or the test fails; False: by the interpreter.
+        """
         who = actor or self.administrator
-        parsed = parse(document)
-        wrong = validate(core_schema(self.schema), parsed)
-        if wrong:
-            return Answer(None, [e.formatted for e in wrong])  # type: ignore[misc]
+        text = self._sharing.read(document)
+        if not isinstance(text, Text):
+            return Answer(None, [e.formatted for e in text])  # type: ignore[misc]
+        node = get_operation_ast(text.document, operation)
+        assert node is not None, "no such operation"
+        executor = self.executor if compiled is not False else self.interpreter
         async with AsyncExitStack() as linger:
-            result = execute(
-                core_schema(self.schema),
-                parsed,
-                variable_values=variables,
-                context_value=self._context(who, line, language, linger),
-            )
-            done = await result if hasattr(result, "__await__") else result
-        return Answer(done.data, [_formatted(e) for e in done.errors or ()])
+            context = self._context(who, line, language, linger)
+            asked = executor.operation(text.document, node, text.places)
+            done = await executor.execute(asked, variables, context, text)
+        assert compiled is not True or done.compiled, f"not compiled: {done.reason}"
+        data = orjson.loads(done.data) if isinstance(done.data, bytes) else done.data
+        return Answer(data, [_formatted(e) for e in done.errors], done.reason, done.detail)
 
     async def data(self, document: str, actor: Actor | None = None, **variables: Any) -> Any:
         """The data of an answer that must have no errors."""
@@ -223,9 +262,11 @@ class Kit:
             engines.append(self.database.reads.sync_engine)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", note)
+        self.database.heard.append(sent.append)
         try:
             yield sent
         finally:
+            self.database.heard.remove(sent.append)
             for engine in engines:
                 event.remove(engine, "before_cursor_execute", note)
 
@@ -245,6 +286,7 @@ class Kit:
             actor=actor,
             access=services.access(actor),
             fetch=services.database.fetch,
+            answer=services.database.answer,
             perform=run,
             limits=services.settings.limits,
             language=language,

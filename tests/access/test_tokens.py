@@ -115,6 +115,20 @@ async def test_a_revoked_token_and_a_disabled_user_are_out_within_five_seconds(
         await door.actor(f"Bearer {second}", "en")
 
 
+async def test_within_its_time_a_token_gives_the_same_actor_in_each_language(
+    crm: Kit, auditor: Actor
+) -> None:
+    seconds = [0.0]
+    door = Authenticator(crm.services, lambda: seconds[0])
+    bearer = f"Bearer {await crm.token(auditor)}"
+    first, chinese = await door.actor(bearer, "en"), await door.actor(bearer, "zh-CN")
+    assert (first.language, chinese.language) == ("en", "zh-CN")
+    assert await door.actor(bearer, "en") is first
+    assert await door.actor(bearer, "zh-CN") is chinese
+    seconds[0] = 3.0
+    assert await door.actor(bearer, "en") is not first
+
+
 async def test_a_role_taken_back_ends_its_permissions_within_five_seconds(crm: Kit, auditor: Actor) -> None:
     seconds = [0.0]
     door = Authenticator(crm.services, lambda: seconds[0])

@@ -230,7 +230,7 @@ async def test_nesting_and_size_have_an_end(crm: Kit) -> None:
     assert (await crm.ask(FIND, where=where)).errors == []
     for key in ("not", "parent"):
         assert (await crm.ask(FIND, where={key: where})).codes == ["TOO_COMPLEX"]
-    wide = {"and": [{"or": [{"amount": {"in": [1] * 90}}] * 10}] * 20}
+    wide = {"and": [{"or": [{"amount": {"in": [1] * 90}}] * 10}] * 60}
     assert (await crm.ask(FIND, where=wide)).codes == ["TOO_COMPLEX"]
 
 

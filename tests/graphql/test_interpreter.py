@@ -219,10 +219,13 @@ async def test_the_number_of_statements_does_not_grow_with_the_rows(crm: Kit, co
       children(first: 2) { totalCount nodes { name shouted parent { name shouted } } }
     } } }"""
     with crm.statements() as sent:
-        found = await crm.data(document)
+        found = await crm.data(document, compiled=False)
     assert found["shelfItems"]["totalCount"] == count
     assert len(found["shelfItems"]["nodes"][0]["children"]["nodes"]) == 2
     assert len(sent) == 7, sent
+    with crm.statements() as sent:
+        assert await crm.data(document, compiled=True) == found
+    assert len(sent) == 1, sent
 
 
 async def test_what_is_not_asked_for_is_not_counted(crm: Kit, box: Item) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import random
 from collections.abc import Mapping, Sequence
 from functools import cmp_to_key
@@ -225,7 +224,7 @@ async def test_a_forged_cursor_is_refused_or_read_and_never_breaks(
         body = orjson.dumps([signature, *values])
     except TypeError:
         return
-    cursor = base64.urlsafe_b64encode(body).decode().rstrip("=")
+    cursor = body.hex()
     answer = await crm.ask(PAGE, first=1, after=cursor, orderBy=named(order))
     assert answer.codes in ([], ["INVALID_PAGE"]), answer.errors
 

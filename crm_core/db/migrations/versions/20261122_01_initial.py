@@ -67,9 +67,13 @@ def upgrade() -> None:
     with op.batch_alter_table("audit_entries", schema=None) as batch_op:
         batch_op.create_index("ix_audit_entries_actor_id_id", ["actor_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_entries_approval_id"), ["approval_id"], unique=False)
+        batch_op.create_index("ix_audit_entries_channel_id", ["channel", "id"], unique=False)
+        batch_op.create_index("ix_audit_entries_created_at_id", ["created_at", "id"], unique=False)
         batch_op.create_index("ix_audit_entries_kind_id", ["kind", "id"], unique=False)
         batch_op.create_index("ix_audit_entries_line_id", ["line", "id"], unique=False)
+        batch_op.create_index("ix_audit_entries_request_id", ["request_id"], unique=False)
         batch_op.create_index("ix_audit_entries_subject_ref_id", ["subject_ref", "id"], unique=False)
+        batch_op.create_index("ix_audit_entries_subject_type_id", ["subject_type", "id"], unique=False)
 
     op.create_table(
         "customer_numbers",
@@ -146,8 +150,10 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("outbox_events", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_outbox_events_kind"), ["kind"], unique=False)
+        batch_op.create_index("ix_outbox_events_kind_id", ["kind", "id"], unique=False)
         batch_op.create_index("ix_outbox_events_line_id", ["line", "id"], unique=False)
+        batch_op.create_index("ix_outbox_events_occurred_at", ["occurred_at"], unique=False)
+        batch_op.create_index("ix_outbox_events_request_id", ["request_id"], unique=False)
         batch_op.create_index("ix_outbox_events_subject_ref_id", ["subject_ref", "id"], unique=False)
 
     op.create_table(
@@ -270,6 +276,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_approvals_line_state_id", ["line", "state", "id"], unique=False)
         batch_op.create_index("ix_approvals_requester_id_id", ["requester_id", "id"], unique=False)
         batch_op.create_index("ix_approvals_subject_id_id", ["subject_id", "id"], unique=False)
+        batch_op.create_index("ix_approvals_subject_ref_id", ["subject_ref", "id"], unique=False)
 
     op.create_table(
         "business_lines",
@@ -987,6 +994,7 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_import_findings_line_source_external_id", ["line", "source", "external_id"], unique=False
         )
+        batch_op.create_index("ix_import_findings_run_id_row_id", ["run_id", "row", "id"], unique=False)
 
     op.create_table(
         "interaction_callbacks",
@@ -1183,6 +1191,7 @@ def downgrade() -> None:
     op.drop_table("interaction_participants")
     op.drop_table("interaction_callbacks")
     with op.batch_alter_table("import_findings", schema=None) as batch_op:
+        batch_op.drop_index("ix_import_findings_run_id_row_id")
         batch_op.drop_index("ix_import_findings_line_source_external_id")
 
     op.drop_table("import_findings")
@@ -1313,6 +1322,7 @@ def downgrade() -> None:
     op.drop_table("customers")
     op.drop_table("business_lines")
     with op.batch_alter_table("approvals", schema=None) as batch_op:
+        batch_op.drop_index("ix_approvals_subject_ref_id")
         batch_op.drop_index("ix_approvals_subject_id_id")
         batch_op.drop_index("ix_approvals_requester_id_id")
         batch_op.drop_index("ix_approvals_line_state_id")
@@ -1333,8 +1343,10 @@ def downgrade() -> None:
     op.drop_table("plugin_failures")
     with op.batch_alter_table("outbox_events", schema=None) as batch_op:
         batch_op.drop_index("ix_outbox_events_subject_ref_id")
+        batch_op.drop_index("ix_outbox_events_request_id")
+        batch_op.drop_index("ix_outbox_events_occurred_at")
         batch_op.drop_index("ix_outbox_events_line_id")
-        batch_op.drop_index(batch_op.f("ix_outbox_events_kind"))
+        batch_op.drop_index("ix_outbox_events_kind_id")
 
     op.drop_table("outbox_events")
     op.drop_table("interaction_cadences")
@@ -1344,9 +1356,13 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
     op.drop_table("customer_numbers")
     with op.batch_alter_table("audit_entries", schema=None) as batch_op:
+        batch_op.drop_index("ix_audit_entries_subject_type_id")
         batch_op.drop_index("ix_audit_entries_subject_ref_id")
+        batch_op.drop_index("ix_audit_entries_request_id")
         batch_op.drop_index("ix_audit_entries_line_id")
         batch_op.drop_index("ix_audit_entries_kind_id")
+        batch_op.drop_index("ix_audit_entries_created_at_id")
+        batch_op.drop_index("ix_audit_entries_channel_id")
         batch_op.drop_index(batch_op.f("ix_audit_entries_approval_id"))
         batch_op.drop_index("ix_audit_entries_actor_id_id")
 

@@ -83,6 +83,8 @@ class OrderCard(Aggregate):
 
     __tablename__ = "auto_dealer_orders"
     __table_args__ = (
+        Index("ix_auto_dealer_orders_governing_on_id", "governing_on", "id"),  # for who sees every line
+        Index("ix_auto_dealer_orders_owner_id_governing_on_id", "owner_id", "governing_on", "id"),
         Index("ix_auto_dealer_orders_line_governing_on_id", "line", "governing_on", "id"),
         Index("ix_auto_dealer_orders_line_state_governing_on", "line", "state", "governing_on"),
         Index("ix_auto_dealer_orders_line_owner_id_governing_on", "line", "owner_id", "governing_on"),
@@ -117,6 +119,7 @@ class OrderChange(Aggregate):
     __tablename__ = "auto_dealer_order_changes"
     __table_args__ = (
         Index("ix_auto_dealer_order_changes_line_state_id", "line", "state", "id"),
+        Index("ix_auto_dealer_order_changes_state_id", "state", "id"),
         Index("ix_auto_dealer_order_changes_order_id_id", "order_id", "id"),
     )
     personal: ClassVar[dict[str, Personal]] = {"proposed": Personal("profile", "Performing the sale")}

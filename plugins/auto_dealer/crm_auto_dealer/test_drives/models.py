@@ -68,6 +68,8 @@ class TestDrive(Aggregate):
     __test__ = False
     __tablename__ = "auto_dealer_test_drives"
     __table_args__ = (
+        Index("ix_auto_dealer_test_drives_starts_at_id", "starts_at", "id"),  # for who sees every line
+        Index("ix_auto_dealer_test_drives_owner_id_starts_at_id", "owner_id", "starts_at", "id"),
         Index("ix_auto_dealer_test_drives_line_starts_at_id", "line", "starts_at", "id"),
         Index("ix_auto_dealer_test_drives_line_state_starts_at", "line", "state", "starts_at"),
         Index("ix_auto_dealer_test_drives_line_owner_id_starts_at", "line", "owner_id", "starts_at"),

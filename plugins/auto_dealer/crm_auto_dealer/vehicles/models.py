@@ -84,6 +84,7 @@ class Vehicle(Aggregate):
         Index("ix_auto_dealer_vehicles_line_state_id", "line", "state", "id"),
         Index("ix_auto_dealer_vehicles_line_use_id", "line", "use", "id"),
         Index("ix_auto_dealer_vehicles_line_plate", "line", "plate"),
+        Index("ix_auto_dealer_vehicles_vin", "vin"),  # for who sees every line
     )
     personal: ClassVar[dict[str, Personal]] = {
         "vin": Personal("profile", "Identifying a customer's vehicle"),

@@ -1,0 +1,1 @@
+"""The read path measured: made-up data, the contestants' servers, the load, the report."""

@@ -1,0 +1,197 @@
+"""How statements are compiled, shared and forgotten; that answers are right is what every other test asks."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import String, literal_column
+
+from crm_core.actors import Reach
+from crm_core.graphql.build import core_schema
+from crm_core.graphql.execution import Executor
+from crm_core.graphql.fields import Filter
+from crm_core.graphql.plans import Plans
+from crm_core.settings import Limits
+from crm_core.testing.kit import Kit
+from tests.graphql.filling import shelve
+from tests.graphql.shelf import Item
+
+LIST = """query ($where: ShelfItemWhere, $first: Int, $shout: Boolean = false) {
+  shelfItems(where: $where, first: $first) { nodes { name amount shouted @include(if: $shout) } } }"""
+
+
+@pytest.fixture
+async def items(crm: Kit) -> list[Item]:
+    made = [Item(line=line, name=f"{line} {n}", amount=n) for line in ("east", "north") for n in range(3)]
+    await shelve(crm, made)
+    return made
+
+
+async def names(crm: Kit, document: str, *actor: Any, **variables: Any) -> list[str]:
+    found = await crm.data(document, *actor, compiled=True, **variables)
+    return [node["name"] for node in found["shelfItems"]["nodes"]]
+
+
+def declare(crm: Kit, **changed: Any) -> None:
+    """From now on items are declared otherwise, for compiled statements."""
+    services = crm.services
+    kind = replace(services.registry.types["ShelfItem"], **changed)
+    types = {**services.registry.types, "ShelfItem": kind}
+    dialect, limits = crm.database.reads.dialect, services.settings.limits
+    crm.executor = Executor(core_schema(crm.schema), types, dialect, limits)
+
+
+def built(crm: Kit) -> int:
+    return crm.executor.plans.built
+
+
+async def test_requests_that_differ_in_values_share_a_statement(crm: Kit, items: list[Item]) -> None:
+    assert await names(crm, LIST, where={"amount": {"gte": 2}}) == ["east 2", "north 2"]
+    once = built(crm)
+    assert await names(crm, LIST, where={"amount": {"gte": 1}}) == ["east 1", "east 2", "north 1", "north 2"]
+    assert built(crm) == once
+
+
+async def test_documents_that_differ_in_literals_and_spacing_share_a_statement(
+    crm: Kit, items: list[Item]
+) -> None:
+    text = '{ shelfItems(where: {name: {eq: "%s"}}) { nodes { name } } }'
+    assert await names(crm, text % "east 1") == ["east 1"]
+    once = built(crm)
+    assert await names(crm, text.replace(" ", "  ") % "north 2") == ["north 2"]
+    assert await names(crm, "# again\n" + text % "\\u0065ast 0") == ["east 0"]
+    assert built(crm) == once
+
+
+async def test_a_literal_that_is_no_value_of_its_type_is_refused_in_a_shared_document(
+    crm: Kit, items: list[Item]
+) -> None:
+    text = "{ shelfItems(where: {amount: {eq: %s}}) { nodes { name } } }"
+    assert await names(crm, text % "1") == ["east 1", "north 1"]
+    answer = await crm.ask(text % "99999999999")
+    assert answer.data is None
+    assert "Int cannot represent" in answer.errors[0]["message"]
+
+
+async def test_what_decides_the_form_gets_a_statement_of_its_own(crm: Kit, items: list[Item]) -> None:
+    known = set[int]()
+    for variables in (
+        {"where": {"amount": {"gte": 2}}},
+        {"where": {"amount": {"lte": 2}}},
+        {"where": {"amount": {"isNull": True}}},
+        {"where": {"amount": {"isNull": False}}},
+        {"first": 2},
+        {"first": 3},
+        {"where": None},
+        {"shout": True},
+    ):
+        await crm.data(LIST, compiled=True, **variables)
+        assert built(crm) not in known, variables
+        known.add(built(crm))
+
+
+async def test_callers_of_the_same_reach_share_a_statement_and_see_their_own(
+    crm: Kit, items: list[Item]
+) -> None:
+    scopes = {"shelf.read": Reach.OWN}
+    anna, bert = await crm.actor("anna", scopes), await crm.actor("bert", scopes)
+    await shelve(crm, [Item(line="east", name=who.name, owner_id=who.user_id) for who in (anna, bert)])
+    assert await names(crm, LIST, anna) == ["anna"]
+    once = built(crm)
+    assert await names(crm, LIST, bert) == ["bert"]
+    assert built(crm) == once
+    chief = await crm.actor("chief", {"shelf.read": Reach.LINE})
+    assert await names(crm, LIST, chief) == ["anna", "bert", "east 0", "east 1", "east 2"]
+    assert built(crm) == once + 1
+
+
+async def test_a_rule_that_builds_the_caller_in_is_never_shared(crm: Kit, items: list[Item]) -> None:
+    """A rule should bind `access.me()`; one that writes the id itself must not show one's rows to another."""
+    declare(crm, rule=lambda t, access, _scope: t.c.owner_id == access.actor.user_id)
+    for name in ("anna", "bert"):
+        who = await crm.actor(name, {"shelf.read": Reach.LINE})
+        assert (await crm.ask("{ shelfItems { nodes { id } } }", who)).reason == "caller"
+
+
+async def test_a_filter_that_looks_at_its_value_is_asked_anew_for_each(crm: Kit, items: list[Item]) -> None:
+    def by_word(t: Any, _access: Any, text: str) -> Any:
+        return t.c.name.in_([f"{line} {text.strip()}" for line in ("east", "north") if text])
+
+    declare(
+        crm, filters=(Filter("longName", int, "By number.", lambda t, a, v: by_word(t, a, f" {int(v)} ")),)
+    )
+    document = "query ($n: Int) { shelfItems(where: {longName: $n}) { nodes { name } } }"
+    assert await names(crm, document, n=1) == ["east 1", "north 1"]
+    once = built(crm)
+    assert await names(crm, document, n=2) == ["east 2", "north 2"]
+    assert built(crm) == once
+
+
+async def test_a_root_field_of_python_stands_beside_a_statement(crm: Kit, items: list[Item]) -> None:
+    document = "{ who: viewer { name } shelfItems(first: 1) { nodes { name } } __typename }"
+    with crm.statements() as sent:
+        found = await crm.data(document, compiled=True)
+    assert found == {
+        "who": {"name": "admin"},
+        "shelfItems": {"nodes": [{"name": "east 0"}]},
+        "__typename": "Query",
+    }
+    assert list(found) == ["who", "shelfItems", "__typename"]
+    assert len(sent) == 1, sent
+
+
+async def test_a_mutation_and_what_it_shows_is_read_by_one_statement(crm: Kit) -> None:
+    made = await crm.ask(
+        """mutation { shelfAdd(input: {name: "new"}, line: "east") {
+          shelfItem { id name shouted children { totalCount } } userErrors { code } } }""",
+        compiled=True,
+    )
+    assert made.errors == []
+    assert made.data is not None
+    shown = made.data["shelfAdd"]["shelfItem"]
+    assert (shown["name"], shown["shouted"], shown["children"]) == ("new", "NEW", {"totalCount": 0})
+
+
+async def test_what_the_database_objects_to_is_answered_by_the_interpreter(
+    crm: Kit, items: list[Item]
+) -> None:
+    declared = crm.services.registry.types["ShelfItem"].fields
+    missing = lambda _t, _a: literal_column("no_such_column", String())  # noqa: E731
+    declare(crm, fields=tuple(replace(f, sql=missing) if f.name == "note" else f for f in declared))
+    answer = await crm.ask("{ shelfItems { nodes { name note } } }")
+    assert answer.reason == "database"
+    assert answer.data == {"shelfItems": {"nodes": [{"name": i.name, "note": None} for i in items]}}
+
+
+@pytest.mark.parametrize("crm_settings", [{"limits": Limits(statement_seconds=0.3)}])
+async def test_a_statement_that_takes_too_long_is_cancelled(crm: Kit, items: list[Item]) -> None:
+    """The answer comes at once, and the database does not go on computing."""
+    slow = (
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000000) "
+        "SELECT '' || count(*) FROM n"
+        if crm.database.dialect == "sqlite"
+        else "SELECT pg_sleep(20)::text"
+    )
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(Exception, match="took longer") as caught:
+        await crm.database.answer(slow, [])
+    assert getattr(caught.value, "code", None) == "STATEMENT_TIMEOUT"
+    assert asyncio.get_running_loop().time() - begun < 5
+    again = "SELECT '{}'" if crm.database.dialect == "sqlite" else "SELECT '{}'::json"
+    assert await crm.database.answer(again, []) == b"{}"
+
+
+async def test_old_plans_are_forgotten(crm: Kit, items: list[Item]) -> None:
+    executor = crm.executor
+    executor.plans = Plans(crm.database.reads.dialect, most=3)
+    for first in range(10):
+        await crm.data(f"{{ shelfItems(first: {first}) {{ totalCount }} }}", compiled=True)
+    assert executor.plans.size <= 3
+
+
+def test_sqlite_has_what_statements_need() -> None:
+    assert sqlite3.sqlite_version_info >= (3, 38), "aggregates with FILTER, window functions, JSON"
