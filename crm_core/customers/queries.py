@@ -59,6 +59,8 @@ def reached_somewhere(access: Access, scope: str, customer_column: ColumnElement
     """Row rule of rows shared by all lines of a customer: the customer is reached in some line."""
     if access.everything(scope):
         return true()
+    if not access.actor.reach(scope):
+        return false()
     if _from_customers(access, scope):
         return customer_column.in_(_reached(access, scope, None))
     few = customer_column.in_(_listed(access, scope, "customer_id"))
@@ -91,6 +93,8 @@ def reached_in_or_shared(
     """Row rule of rows of one customer that belong to one line or, without line, to all lines of the customer."""
     if access.everything(scope):
         return true()
+    if not access.actor.reach(scope):
+        return false()
     wide, narrow = _by_reach(access, scope)
     whole = line_column.in_(wide) if wide else false()
     if _from_customers(access, scope):

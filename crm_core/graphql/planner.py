@@ -109,7 +109,7 @@ class Planner:
         root = self.schema.query_type
         assert root is not None
         pairs = [(key, self._root(root, key, nodes)) for key, nodes in nodes_by_key.items()]
-        if len(self.left) == len(pairs):
+        if self.left and len(self.left) == len(pairs):
             introspection = all(nodes[0].name.value.startswith("__") for nodes in self.left.values())
             raise Unplanned("introspection" if introspection else "resolver")
         return select(self.json.inline(pairs))

@@ -160,30 +160,27 @@ def callback_due(plan: Any, c: Any, access: Access) -> ColumnElement[bool]:
     Only callbacks through the plan's channels fit. A plan for old customers covers those who trade with us or did
     (stages CUSTOMER and DORMANT).
     """
-    cl, i = CustomerLine.__table__.alias("cl"), Interaction.__table__.alias("called")
-    called = (
-        exists()
-        .where(
-            i.c.customer_id == cl.c.customer_id,
-            _same_line(i, cl),
-            i.c.is_callback == true(),
-            i.c.status == "DONE",
-            _listed(plan.c.channels, i.c.channel),
-            plus_days(access, i.c.occurred_on, plan.c.every_days) >= access.today(),
-        )
-        .correlate(cl, plan)
+    cl = CustomerLine.__table__.alias("cl")
+    return exists().where(cl.c.customer_id == c.c.id, _uncalled(plan, cl, access)).correlate(c, plan)
+
+
+def _uncalled(plan: Any, cl: Any, access: Access) -> ColumnElement[bool]:
+    """Rows of `customer_lines` the plan covers and the actor reaches, without a callback in the plan's time."""
+    i = Interaction.__table__.alias("called")
+    called = exists().where(
+        i.c.customer_id == cl.c.customer_id,
+        _same_line(i, cl),
+        i.c.is_callback == true(),
+        i.c.status == "DONE",
+        _listed(plan.c.channels, i.c.channel),
+        plus_days(access, i.c.occurred_on, plan.c.every_days) >= access.today(),
     )
-    return (
-        exists()
-        .where(
-            cl.c.customer_id == c.c.id,
-            cl.c.line == plan.c.line,
-            cl.c.team_id == plan.c.team_id,
-            or_(plan.c.old_customers != true(), cl.c.stage.in_(OLD_CUSTOMER)),
-            reached_lines(cl, access),
-            ~called,
-        )
-        .correlate(c, plan)
+    return and_(
+        cl.c.line == plan.c.line,
+        cl.c.team_id == plan.c.team_id,
+        or_(plan.c.old_customers != true(), cl.c.stage.in_(OLD_CUSTOMER)),
+        reached_lines(cl, access),
+        ~called.correlate(cl, plan),
     )
 
 
@@ -195,11 +192,11 @@ def _listed(channels: ColumnElement[Any], channel: ColumnElement[Any]) -> Column
 
 def callback_overdue(c: Any, access: Access, value: bool) -> ColumnElement[bool]:  # noqa: FBT001  # the filter's value
     """Customers due under some callback plan in force (CS-128)."""
-    plan = CallbackPlan.__table__.alias("plan")
+    plan, cl = CallbackPlan.__table__.alias("plan"), CustomerLine.__table__.alias("cl")
     in_force = and_(
         plan.c.valid_from <= access.today(), or_(plan.c.valid_to.is_(None), plan.c.valid_to >= access.today())
     )
-    found = exists().where(in_force, callback_due(plan, c, access)).correlate(c)
+    found = exists().where(in_force, cl.c.customer_id == c.c.id, _uncalled(plan, cl, access)).correlate(c)
     return found if value else ~found
 
 

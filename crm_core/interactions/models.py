@@ -189,6 +189,7 @@ class Visit(Record):
     """
 
     __tablename__ = "interaction_visits"
+    __table_args__ = (Index("ix_interaction_visits_is_late_interaction_id", "is_late", "interaction_id"),)
     personal: ClassVar[dict[str, Personal]] = {
         "target": Personal("content", "What the visit is to reach (CS-106)"),
         "host_name": Personal("identity", "Whom we met (CS-112)", mask="name"),

@@ -29,6 +29,8 @@ class Findings:
 
     database: str
     documents: int = 0
+    python: int = 0
+    """Documents whose every root is answered by Python or by introspection: there is nothing to compile."""
     valid: int = 0
     compiled: int = 0
     differences: int = 0
@@ -45,7 +47,7 @@ class Findings:
     def line(self, seed: int) -> str:
         """The result in one line."""
         return (
-            f"documents {self.documents}  compiled {100 * self.share:.1f} %  differences {self.differences}  "
+            f"documents {self.documents} ({self.python} of Python alone)  compiled {100 * self.share:.1f} %  differences {self.differences}  "
             f"({self.database}) seed {seed}"
         )
 
@@ -115,7 +117,9 @@ class Fuzz:
     def _count(self, found: Findings, interpreted: Said, compiled: Said) -> None:
         found.documents += 1
         found.codes.update(code_of(error) for error, _ in interpreted.errors)
-        if interpreted.valid:
+        if (compiled.reason or "").startswith(("resolver", "introspection")):
+            found.python += 1
+        elif interpreted.valid:
             found.valid += 1
             found.compiled += compiled.compiled
             if not compiled.compiled:
