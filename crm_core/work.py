@@ -49,6 +49,7 @@ from crm_core.together import Together
 
 RecordT = TypeVar("RecordT", bound=Base)
 MOST_REASON = 2000
+_ENTRIES, _EVENTS = insert(AuditEntry), insert(OutboxEvent)
 
 
 @dataclass(frozen=True)
@@ -226,9 +227,9 @@ class Work:
             await flush(self.session)
         else:
             self.changes.collect()
-        await self.insert(insert(AuditEntry), [_audit(self, command)])
+        await self.insert(_ENTRIES, [_audit(self, command)])
         if self.events:
-            await self.insert(insert(OutboxEvent), [_outbox(self, e, n) for n, e in enumerate(self.events)])
+            await self.insert(_EVENTS, [_outbox(self, e, n) for n, e in enumerate(self.events)])
         self.events.clear()
         if last:
             await self.session.write_last()

@@ -16,8 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    column,
-    true,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -99,8 +98,7 @@ class TaskStatus(StrEnum):
 
 def _of_some(name: str, mark: str, *columns: str) -> Index:
     """An index of those rows alone that bear a mark."""
-    marked = column(mark, Boolean) == true()
-    return Index(name, *columns, postgresql_where=marked, sqlite_where=marked)
+    return Index(name, *columns, postgresql_where=text(mark), sqlite_where=text(f"{mark} = 1"))
 
 
 class Interaction(Aggregate):

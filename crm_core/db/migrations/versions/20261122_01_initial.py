@@ -872,7 +872,7 @@ def upgrade() -> None:
             "ix_interactions_callbacks_occurred_at_id",
             ["occurred_at", "id"],
             unique=False,
-            postgresql_where=sa.text("is_callback = 1"),
+            postgresql_where=sa.text("is_callback"),
             sqlite_where=sa.text("is_callback = 1"),
         )
         batch_op.create_index(
@@ -916,7 +916,7 @@ def upgrade() -> None:
             "ix_interactions_visits_occurred_at_id",
             ["occurred_at", "id"],
             unique=False,
-            postgresql_where=sa.text("is_visit = 1"),
+            postgresql_where=sa.text("is_visit"),
             sqlite_where=sa.text("is_visit = 1"),
         )
 
@@ -1247,7 +1247,7 @@ def downgrade() -> None:
     with op.batch_alter_table("interactions", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_interactions_visits_occurred_at_id",
-            postgresql_where=sa.text("is_visit = 1"),
+            postgresql_where=sa.text("is_visit"),
             sqlite_where=sa.text("is_visit = 1"),
         )
         batch_op.drop_index("ix_interactions_occurred_on_occurred_at_id")
@@ -1263,7 +1263,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_interactions_customer_id_occurred_at_id")
         batch_op.drop_index(
             "ix_interactions_callbacks_occurred_at_id",
-            postgresql_where=sa.text("is_callback = 1"),
+            postgresql_where=sa.text("is_callback"),
             sqlite_where=sa.text("is_callback = 1"),
         )
 
