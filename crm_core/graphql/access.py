@@ -85,12 +85,12 @@ class Access:
         """
         if self.everything(scope):
             return true()
-        branches = [
-            self._branch(line, code, reach, owner, team)
-            for code, reach in sorted(self.actor.reach(scope).items())
-            if only is None or code in only
+        reached = [(c, r) for c, r in sorted(self.actor.reach(scope).items()) if only is None or c in only]
+        whole = [code for code, reach in reached if reach >= Reach.LINE]
+        narrow = [
+            self._branch(line, code, reach, owner, team) for code, reach in reached if reach < Reach.LINE
         ]
-        return or_(false(), *branches)
+        return or_(line.in_(whole) if whole else false(), *narrow)
 
     def _branch(
         self,
@@ -101,8 +101,6 @@ class Access:
         team: ColumnElement[Any] | None,
     ) -> ColumnElement[bool]:
         here = line == code
-        if reach >= Reach.LINE:
-            return here
         mine = owner == self.me() if owner is not None else false()
         if reach is Reach.OWN or team is None:
             return here & mine
