@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 Clock = Callable[[], datetime]
-COLLECTED_AFTER: Final = (100_000, 50, 100)
+COLLECTED_AFTER: Final = (100_000, 10, 50)
 """New objects, then collections of the younger generation, after which the garbage collector looks again."""
 
 

@@ -13,37 +13,38 @@ FLOAT: Final = "\x03"
 NOT_LEXICAL: Final = "\x00"
 """Begins the text of what is no sequence of GraphQL tokens; it never equals the text of a document that is."""
 
-# The first character is a plain set, so that the search skips at the speed of C to what may be a literal or comment.
+# Possessive quantifiers are left out: early releases of Python 3.11 get them wrong. No alternative begins as another does,
+# so nothing is tried twice. The first character is a plain set, so that the search skips at the speed of C to what may be a literal or comment.
 _LITERAL: Final = re.compile(
     r"""
     ["\#0-9-]
     (?:
       (?<=")
       (?:
-        "" (?: [^"\\\ud800-\udfff]++ | \\ (?: \""" | (?!\""") ) | "{1,2} (?!") )*+ \"""
+        "" (?: [^"\\\ud800-\udfff] | \\ (?: \""" | (?!\""") ) | "{1,2} (?!") )* \"""
         |
         (?!"")
         (?:
-          [^"\\\n\r\ud800-\udfff]++
+          [^"\\\n\r\ud800-\udfff]
           | \\ ["\\/bfnrt]
           | \\u (?![dD][89a-fA-F]) [0-9a-fA-F]{4}
           | \\u [dD][89abAB] [0-9a-fA-F]{2} \\u [dD][c-fC-F] [0-9a-fA-F]{2}
           | \\u \{ (?=[0-9a-fA-F]{1,8}\})
-              0*+ (?: (?![dD][89a-fA-F][0-9a-fA-F]{2}\}) [0-9a-fA-F]{0,5} | 10[0-9a-fA-F]{4} ) \}
-        )*+ "
+              0* (?!0) (?: (?![dD][89a-fA-F][0-9a-fA-F]{2}\}) [0-9a-fA-F]{0,5} | 10[0-9a-fA-F]{4} ) \}
+        )* "
       )
       |
-      (?<=\#) [^\n\r\ud800-\udfff]*+
+      (?<=\#) [^\n\r\ud800-\udfff]*
       |
-      (?: (?<=-) (?: 0 | [1-9][0-9]*+ ) | (?<=[1-9]) (?<![_0-9A-Za-z].) [0-9]*+ | (?<=0) (?<![_0-9A-Za-z].) )
-      (?: \. [0-9]++ )?+ (?: [eE] [+-]? [0-9]++ )?+ (?![._0-9A-Za-z])
+      (?: (?<=-) (?: 0 | [1-9][0-9]* ) | (?<=[1-9]) (?<![_0-9A-Za-z].) [0-9]* | (?<=0) (?<![_0-9A-Za-z].) )
+      (?: \. [0-9]+ )? (?: [eE] [+-]? [0-9]+ )? (?![._0-9A-Za-z])
     )
     """,
     re.VERBOSE,
 )
 
 # Everything between literals: words, `...`, punctuation, markers; anything foreign stays in a word and is an error.
-_TOKEN: Final = re.compile(r"[^ \t\n\r,\ufeff!$&():=@\[\]{|}.\x01-\x03]++|\.\.\.|[!$&():=@\[\]{|}.\x01-\x03]")
+_TOKEN: Final = re.compile(r"[^ \t\n\r,\ufeff!$&():=@\[\]{|}.\x01-\x03]+|\.\.\.|[!$&():=@\[\]{|}.\x01-\x03]")
 
 
 class Literal(NamedTuple):
