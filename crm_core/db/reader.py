@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +17,9 @@ from sqlalchemy import URL
 
 REMEMBERED_STATEMENTS = 500
 SQLITE_CACHE_KIB = 16_000
-SLOW_SECONDS = 0.1
-"""A statement that took longer is planned for its values from then on: planning costs a hundredth of that."""
-MOST_PLANNING = 4
+SLOW_SECONDS = 0.01
+SLOW_TIMES = 3
+"""A statement that took longer so often is planned for its values from then on: planning costs a tenth of that."""
 
 
 LOST = (
@@ -57,7 +58,7 @@ class PostgresReader:
 
     Nothing is sent besides the statement: a connection that only reads single values has no state to be reset.
     After some executions PostgreSQL plans a statement once for all values. Where that turns out slow, the statement is
-    sent from then on through a few connections that plan it for its values each time.
+    sent from then on through connections that plan it for its values each time.
     """
 
     def __init__(self, options: dict[str, Any], most: int) -> None:
@@ -65,14 +66,12 @@ class PostgresReader:
         again = {"plan_cache_mode": "force_custom_plan"}
         settings = options["server_settings"]
         self._usual = _Pool(options, most)
-        self._planning = _Pool(
-            {**options, "server_settings": {**settings, **again}}, min(most, MOST_PLANNING)
-        )
-        self._slow: set[str] = set()
+        self._planning = _Pool({**options, "server_settings": {**settings, **again}}, most)
+        self._slow: Counter[str] = Counter()
 
     async def value(self, sql: str, values: Sequence[Any], seconds: float) -> bytes:
         """The value of the statement; a connection lost while idle is replaced once."""
-        pool = self._planning if sql in self._slow else self._usual
+        pool = self._planning if self._slow.get(sql, 0) >= SLOW_TIMES else self._usual
         try:
             return await self._value(pool, sql, values, seconds)
         except LOST:
@@ -96,8 +95,8 @@ class PostgresReader:
         return found
 
     def _slow_too(self, sql: str) -> None:
-        if len(self._slow) < REMEMBERED_STATEMENTS:
-            self._slow.add(sql)
+        if sql in self._slow or len(self._slow) < REMEMBERED_STATEMENTS:
+            self._slow[sql] += 1
 
     async def close(self) -> None:
         """Close all connections."""

@@ -16,7 +16,8 @@ MODE = "SELECT to_json(current_setting('plan_cache_mode') || pg_sleep($1::float)
 @pytest.mark.parametrize("crm_dialect", ["postgresql"])
 async def test_a_statement_that_was_slow_is_planned_for_its_values_from_then_on(crm: Kit) -> None:
     assert await crm.database.answer(MODE, [0.0]) == b'"auto"'
-    assert await crm.database.answer(MODE, [0.2]) == b'"auto"'
+    for _ in range(3):
+        assert await crm.database.answer(MODE, [0.1]) == b'"auto"'
     assert await crm.database.answer(MODE, [0.0]) == b'"force_custom_plan"'
 
 
