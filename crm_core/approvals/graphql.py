@@ -22,6 +22,7 @@ from crm_core.graphql import (
     query_connection,
     query_one,
     relation,
+    whole,
 )
 from crm_core.graphql.context import Context
 
@@ -160,7 +161,11 @@ APPROVAL = ObjectType(
             lambda t, a, v: _either(t.c.requester_id == a.me(), v),
         ),
         Filter(
-            "subject", str, "About the record of this id, as shown.", lambda t, _a, v: t.c.subject_ref == v
+            "subject",
+            str,
+            "About the record of this id, as shown.",
+            lambda t, _a, v: t.c.subject_ref == v,
+            parts=whole,
         ),
     ),
 )

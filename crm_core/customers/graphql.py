@@ -44,6 +44,7 @@ from crm_core.graphql import (
     query_connection,
     query_one,
     relation,
+    whole,
 )
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import YUAN, Field, Predicate
@@ -204,9 +205,9 @@ CUSTOMER = ObjectType(
         Filter("phone", str, "Has exactly this telephone number, however written (电话).", queries.by_phone,
                mask=phone_mask(), parts=queries.phone_numbers, finds=True),
         Filter("externalId", str, "Has this id in some other system (外部编号).", queries.by_external_id,
-               finds=True),
-        Filter("tag", str, "Has this tag (标签).", queries.by_tag),
-        Filter("line", str, "Belongs to this line of yours (业务线).", queries.in_line),
+               parts=whole, finds=True),
+        Filter("tag", str, "Has this tag (标签).", queries.by_tag, parts=whole),
+        Filter("line", str, "Belongs to this line of yours (业务线).", queries.in_line, parts=whole),
         Filter("reviewDue", bool, "Whether the archive is due for its check in a line of yours (待复核, CS-011).",
                lambda t, a, due: queries.review_due(t, a, due=due)),
     ),

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -16,6 +17,8 @@ import asyncpg
 from sqlalchemy import URL
 
 REMEMBERED_STATEMENTS = 500
+LONGEST_REMEMBERED = 1024 * 1024
+"""Bytes; the driver itself would prepare anew at every execution what is longer than 15 KiB."""
 SQLITE_CACHE_KIB = 16_000
 SLOW_SECONDS = 0.01
 SLOW_TIMES = 3
@@ -59,12 +62,16 @@ class PostgresReader:
     Nothing is sent besides the statement: a connection that only reads single values has no state to be reset.
     After some executions PostgreSQL plans a statement once for all values. Where that turns out slow, the statement is
     sent from then on through connections that plan it for its values each time.
+
+    Behind a pooler that gives its connections away after each transaction nothing is prepared, so nothing is planned
+    once for all.
     """
 
-    def __init__(self, options: dict[str, Any], most: int) -> None:
-        """`options` as of `asyncpg.connect`."""
+    def __init__(self, options: dict[str, Any], most: int, *, pooled: bool = False) -> None:
+        """`options` as of `asyncpg.connect`; `pooled`: the address is that of a transaction pooler."""
         again = {"plan_cache_mode": "force_custom_plan"}
         settings = options["server_settings"]
+        self._pooled = pooled
         self._usual = _Pool(options, most)
         self._planning = _Pool({**options, "server_settings": {**settings, **again}}, most)
         self._slow: Counter[str] = Counter()
@@ -90,7 +97,7 @@ class PostgresReader:
             raise
         finally:
             await pool.release(connection)
-        if monotonic() - begun > SLOW_SECONDS and pool.mostly_idle:
+        if not self._pooled and monotonic() - begun > SLOW_SECONDS and pool.mostly_idle:
             self._slow_too(sql)
         return found
 
@@ -164,16 +171,18 @@ async def _nothing(_connection: Any) -> None:
     return None
 
 
-def postgres_reader(url: URL, arguments: dict[str, Any], most: int) -> PostgresReader:
-    """A reader of the PostgreSQL at this address; `arguments` as for SQLAlchemy's driver."""
-    named = {"statement_cache_size": REMEMBERED_STATEMENTS, "server_settings": {}, "timeout": 5.0} | {
-        key: value for key, value in arguments.items() if key in _ASYNCPG
+def postgres_reader(
+    url: URL, settings: dict[str, str], seconds: float, most: int, *, pooled: bool
+) -> PostgresReader:
+    """A reader of the PostgreSQL at this address; `settings` of its sessions, `seconds` to connect."""
+    options = {
+        "dsn": url.set(drivername="postgresql").render_as_string(hide_password=False),
+        "timeout": seconds,
+        "server_settings": settings,
+        "statement_cache_size": 0 if pooled else REMEMBERED_STATEMENTS,
+        "max_cacheable_statement_size": LONGEST_REMEMBERED,
     }
-    dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return PostgresReader({"dsn": dsn, **named}, most)
-
-
-_ASYNCPG = ("statement_cache_size", "server_settings", "timeout")
+    return PostgresReader(options, most, pooled=pooled)
 
 
 class SqliteReader:
@@ -201,13 +210,13 @@ class SqliteReader:
             stop.cancel()
 
     def _answer(self, asked: _Asked) -> bytes:
-        connection = self._free.pop() if self._free else self._connect()
-        asked.connection = connection
         try:
-            found: bytes = connection.execute(asked.sql, asked.values).fetchone()[0]
-            return found
+            connection = self._free.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            return asked.answer(connection)
         finally:
-            asked.connection = None
             self._free.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
@@ -239,12 +248,27 @@ class _Asked:
     """One statement on its way; it may be interrupted from the loop."""
 
     def __init__(self, sql: str, values: Sequence[Any]) -> None:
-        self.sql, self.values = sql, values
-        self.connection: sqlite3.Connection | None = None
+        self._sql, self._values = sql, values
+        self._connection: sqlite3.Connection | None = None
+        self._turn = Lock()
         self.interrupted = False
 
+    def answer(self, connection: sqlite3.Connection) -> bytes:
+        """Its value; in a thread."""
+        with self._turn:
+            if self.interrupted:
+                raise sqlite3.OperationalError("interrupted")
+            self._connection = connection
+        try:
+            found: bytes = connection.execute(self._sql, self._values).fetchone()[0]
+            return found
+        finally:
+            with self._turn:
+                self._connection = None
+
     def interrupt(self) -> None:
-        self.interrupted = True
-        connection = self.connection
-        if connection is not None:
-            connection.interrupt()
+        """Stop it, whether it has begun or not; never one that comes after it on the same connection."""
+        with self._turn:
+            self.interrupted = True
+            if self._connection is not None:
+                self._connection.interrupt()

@@ -28,6 +28,7 @@ _TOO_LONG = "The statement took longer than {} s; ask for less (查询超时，�
 _ALL_IN_USE = "All database connections are in use; try again (数据库连接繁忙，请重试)"
 _TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL's states for what may work the next time: serialisation, deadlock, lock not given."""
+CONNECT_SECONDS = 5.0
 Dialect = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading only, without a transaction around it."""
+        """A connection for reading only, without a transaction around it unless a pooler wants one."""
         try:
             async with self.reads.connect() as connection:
                 yield connection
@@ -272,15 +273,17 @@ def _preparation(busy_seconds: float) -> Callable[[Any, Any], None]:
 
 def _postgresql(url: URL, settings: Settings) -> Database:
     url = url.set(drivername="postgresql+asyncpg")
-    arguments: dict[str, Any] = {
-        "server_settings": {"application_name": "crm", "timezone": "UTC", "jit": "off"}
-    }
-    arguments["timeout"] = 5
-    if settings.database_pooler == "transaction":
-        arguments["prepared_statement_cache_size"] = 0
-        arguments["statement_cache_size"] = 0
-        arguments["prepared_statement_name_func"] = lambda: f"__crm_{uuid4().hex}__"
-        arguments.pop("server_settings")
+    pooled = settings.database_pooler == "transaction"
+    session = {"application_name": "crm", "timezone": "UTC"}
+    if not pooled:  # PgBouncer gives the settings above to whichever server it takes, and refuses others
+        session["jit"] = "off"
+    arguments: dict[str, Any] = {"server_settings": session, "timeout": CONNECT_SECONDS}
+    if pooled:
+        arguments |= {
+            "prepared_statement_cache_size": 0,
+            "statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"__crm_{uuid4().hex}__",
+        }
     writes = create_async_engine(
         url,
         pool_size=settings.database_connections,
@@ -292,11 +295,11 @@ def _postgresql(url: URL, settings: Settings) -> Database:
     )
     return Database(
         "postgresql",
-        writes.execution_options(isolation_level="AUTOCOMMIT"),
+        writes if pooled else writes.execution_options(isolation_level="AUTOCOMMIT"),
         writes,
-        postgres_reader(url, arguments, settings.database_connections),
+        postgres_reader(url, session, CONNECT_SECONDS, settings.database_connections, pooled=pooled),
         settings.limits.statement_seconds,
-        begins_late=settings.database_pooler != "transaction",
+        begins_late=not pooled,
     )
 
 
@@ -338,6 +341,17 @@ def is_trouble(error: BaseException) -> bool:
 def _is_damaged(error: BaseException) -> bool:
     known = isinstance(error, DBAPIError | sqlite3.Error)
     return known and any(words in _text(error) for words in _DAMAGED)
+
+
+_ABOUT_STATEMENT = ("0A", "42", "54")
+_NOT_ABOUT_STATEMENT = ("unable to open", "disk i/o", "interrupted", "locked", "out of memory")
+
+
+def is_about_statement(error: BaseException) -> bool:
+    """Whether the database objects to a statement whatever its values are: its syntax, its names, its size."""
+    if isinstance(error, sqlite3.OperationalError):
+        return not any(words in str(error).lower() for words in _NOT_ABOUT_STATEMENT)
+    return _sqlstate(error).startswith(_ABOUT_STATEMENT)
 
 
 def fault(error: BaseException) -> Exception:

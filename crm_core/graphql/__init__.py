@@ -13,6 +13,7 @@ from crm_core.graphql.fields import (
     query_connection,
     query_one,
     relation,
+    whole,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "query_connection",
     "query_one",
     "relation",
+    "whole",
 ]

@@ -226,8 +226,7 @@ class Executor:
         except Fault as fault:
             return self._failed(operation, given, fault)
         except Exception as error:
-            plan.broken = error
-            raise Unplanned("database", str(error)) from error
+            raise plan.objected(error) from error
         if not plan.steps and not plan.left:
             return Executed(answer)
         data, errors = await finished(orjson.loads(answer), plan, context)
@@ -243,7 +242,7 @@ class Executor:
     ) -> Plan:
         access = context.access
         key = (operation, part, access.actor.shape, access.actor.user_id is None)
-        return self.plans.find(key, given, build)
+        return self.plans.find(key, given, build, keep=part is not None)
 
     def _of_query(self, operation: Operation, context: Context) -> Any:
         def build(trail: Trail, access: Access) -> tuple[Select[Any], Planner]:
@@ -376,8 +375,7 @@ class _Change:
                 except Fault:
                     raise Unplanned("database") from None
                 except Exception as error:
-                    plan.broken = error
-                    raise Unplanned("database", str(error)) from error
+                    raise plan.objected(error) from error
                 plan.tried = True
 
     async def answer(self, errors: list[GraphQLError]) -> dict[str, Any]:
@@ -439,6 +437,7 @@ class _Change:
         if fetch is None:
             found: Any = await self.context.answer(plan.sql, plan.bound(given))
         else:
+            assert plan.statement is not None
             found = (await fetch(_realised(plan.statement, given)))[0][0]
         return found if isinstance(found, dict) else orjson.loads(found)  # some drivers read JSON themselves
 

@@ -96,14 +96,22 @@ class Field:
         return column
 
 
+def whole(_access: Access, value: Any) -> tuple[Any]:
+    """`Filter(parts=whole)`: the value is compared as it is."""
+    return (value,)
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A further key of a type's `where`, beyond its filterable fields: `sql(t, access, value)` is its predicate.
 
-    One that compares with a masked value names its `mask`: it is refused to whom the value is hidden. One that looks
-    into its value (splits it, reads a number out of it) may do so in `parts(access, value)`: `sql(t, access, *parts)`
-    then gets each part to be bound, or None where there is none; statements are remembered by how many parts there
-    are and which of them are None, not by what they are. `finds` says that it leads to few rows by an index.
+    One that compares with a masked value names its `mask`: it is refused to whom the value is hidden. `finds` says
+    that it leads to few rows by an index.
+
+    `sql` is asked for every request, and may look at its value. A filter used often is faster with
+    `parts(access, value)`, which makes of the value what is to be bound (`whole`: the value as it is), None where
+    there is nothing: `sql(t, access, *parts)` is then asked once for all values, and gets parts not known yet. It may
+    compare columns with them; which of them are None is all it can see.
     """
 
     name: str

@@ -9,13 +9,12 @@ from typing import Any
 
 from graphql import GraphQLError
 from sqlalchemy import ColumnElement, String, and_, bindparam, false, func, not_, or_, select, true
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.sql.elements import BindParameter
 
 from crm_core.db.arrays import among
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import Field, Filter, ObjectType, Yuan
-from crm_core.graphql.late import Late, Unplanned, converted
+from crm_core.graphql.late import Late, converted
 from crm_core.graphql.values import sql_type, stored
 
 OPERATORS: Mapping[str, str] = {
@@ -130,13 +129,10 @@ def _own(kind: ObjectType, own: Filter, t: Any, value: Any, access: Access) -> C
     if not isinstance(value, Late):
         return build(t, access, value)
     split = own.parts
-    if split is not None:
-        late = value.trail.split(value, lambda caller, given: split(caller, plain(given)))
-        return own.sql(t, access, *late)
-    try:
-        return own.sql(t, access, value.then(plain))
-    except (Unplanned, TypeError, AttributeError, ValueError, ArgumentError):  # it looks at the value itself
+    if split is None:  # it may look at its value
         return value.trail.trace(value, build, kind.aliased(access, "canonical"), t)
+    late = value.trail.split(value, lambda caller, given: split(caller, plain(given)))
+    return own.sql(t, access, *late)
 
 
 def _allowed(kind: ObjectType, declared: Field, access: Access, target_scope: str | None) -> None:

@@ -53,7 +53,8 @@ class Late:
         raise Unplanned("filter", "the value is not known yet")
 
     __bool__ = __len__ = __iter__ = __str__ = __int__ = __contains__ = _unknown
-    __lt__ = __le__ = __gt__ = __ge__ = _unknown
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
+    __hash__ = _unknown
 
 
 def converted(value: Any, convert: Callable[[Any], Any]) -> Any:

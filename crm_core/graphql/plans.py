@@ -17,6 +17,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from crm_core.actors import Actor
+from crm_core.db.session import is_about_statement
 from crm_core.graphql.access import Access
 from crm_core.graphql.context import Context
 from crm_core.graphql.interpreter import computed, failed
@@ -33,17 +34,25 @@ _LITERAL = (str, int)
 class Plan:
     """A statement ready to be sent, how its values are read from a request, and what is left to do with its answer.
 
-    `trail` reads what the plan was built on, `left` are root fields for the interpreter. `tried`: the database has seen it; `broken` is its objection, if it had one.
+    `trail` reads what the plan was built on, `left` are root fields for the interpreter. `tried`: the database has seen
+    it; `broken` is its objection, if it had one. `statement` is kept where it may be sent inside a transaction: it takes
+    three times the room of all the rest.
     """
 
     sql: str
     values: tuple[Read, ...]
     steps: tuple[Step, ...]
-    statement: Select[Any]
     trail: tuple[Read, ...] = ()
+    statement: Select[Any] | None = None
     left: Mapping[str, list[FieldNode]] = field(default_factory=dict)
     broken: Exception | None = None
     tried: bool = False
+
+    def objected(self, error: Exception) -> Unplanned:
+        """The database objected to the statement, which is not sent again, or to a value of this request."""
+        if is_about_statement(error):
+            self.broken = error
+        return Unplanned("database", str(error))
 
     def again(self, given: Given) -> None:
         """Read once more what the plan was built on, for values that are found on the way."""
@@ -76,8 +85,11 @@ class Plans:
         """How many are remembered."""
         return self._size
 
-    def find(self, key: Hashable, given: Given, build: Build) -> Plan:
-        """The plan for this request: remembered, or built now. Raises `Unplanned`, which is remembered too."""
+    def find(self, key: Hashable, given: Given, build: Build, *, keep: bool = False) -> Plan:
+        """The plan for this request: remembered, or built now; `keep` its statement as well.
+
+        Raises `Unplanned`, which is remembered too.
+        """
         root = self._roots.get(key)
         if root is None:
             root = self._roots[key] = _Branch()
@@ -86,6 +98,8 @@ class Plans:
         found = root.find(given)
         if found is None:
             found = self._built(given, build, root)
+            if not keep and isinstance(found, Plan):
+                found.statement = None
             self._size += 1
             self._forget()
         if isinstance(found, Unplanned):
@@ -127,7 +141,7 @@ class Plans:
         except (CompileError, RecursionError) as error:
             raise Unplanned("statement", str(error)) from error
         reads = tuple(read for read, _ in trail.steps)
-        return Plan(compiled.string, values, tuple(planner.steps), statement, reads, planner.left)
+        return Plan(compiled.string, values, tuple(planner.steps), reads, statement, planner.left)
 
     def _forget(self) -> None:
         while self._size > self._most and len(self._roots) > 1:
@@ -174,10 +188,10 @@ class _Branch:
 
 
 def _somebody_else(access: Access) -> Access:
-    """Another caller at another moment whose rights reach as far."""
+    """Another caller at another moment whose rights reach as far; in teams where this one is in none, and in none else."""
     actor = access.actor
     stranger = UUID(int=0xDEC0)
-    teams = {line: frozenset({stranger}) for line in actor.grants}
+    teams = {line: frozenset(() if actor.teams.get(line) else (stranger,)) for line in actor.grants}
     other: Actor = replace(
         actor,
         user_id=None if actor.user_id is None else stranger,

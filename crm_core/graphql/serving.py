@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 
 MOST_ERRORS_SHOWN: Final = 100
 RETRY_SECONDS: Final = "2"
+MOST_TOLD: Final = 100
+_DECLARED = frozenset({"caller", "declaration", "filter", "statement"})
+"""Why a document is not compiled, where some declaration is the reason."""
 _AWAY = frozenset({"DATABASE_UNAVAILABLE", "DATABASE_BUSY"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -173,6 +176,7 @@ class GraphQLServer:
             self._limits,
             compiled=services.settings.compiled_reads,
         )
+        self._told: set[tuple[str, str]] = set()
         self._plugin_lines = {p.name: registry.lines_of(p.name) for p in registry.plugins}
 
     async def handle(self, request: Request) -> Response:
@@ -218,6 +222,7 @@ class GraphQLServer:
             status=status,
             milliseconds=round(seconds * 1000, 1),
             actor=str(exchange.actor.user_id) if exchange.actor else None,
+            read=exchange.reason,
             codes=exchange.codes[:10],
             cost=exchange.cost["requested"] if exchange.cost else None,
         )
@@ -253,7 +258,19 @@ class GraphQLServer:
             context = self._context(exchange, actor, performing)
             result = await self._executor.execute(operation, asked.variables, context, text)
         exchange.reason = result.reason or "compiled"
+        if result.reason in _DECLARED:
+            self._tell_why(result, node, exchange)
         return self._concluded(result, exchange)
+
+    def _tell_why(self, result: Executed, node: OperationDefinitionNode, exchange: Exchange) -> None:
+        """Some declaration keeps a document from being compiled; its author learns of it, once."""
+        what = (str(result.reason), result.detail[:200])
+        if what not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(what)
+            name = node.name.value if node.name else None
+            self._log.warning(
+                "not compiled", request_id=exchange.request_id, document=name, reason=what[0], detail=what[1]
+            )
 
     async def _actor(self, exchange: Exchange) -> Actor:
         given = exchange.headers.get("authorization")

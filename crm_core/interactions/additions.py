@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from crm_core.graphql import Filter, connection, field, query_connection, query_one
+from crm_core.graphql import Filter, connection, field, query_connection, query_one, whole
 from crm_core.graphql.fields import Field
 from crm_core.interactions import due
 from crm_core.interactions.models import Participant
@@ -49,6 +49,7 @@ CUSTOMER: tuple[Field | Filter, ...] = (
         date,
         "Customers without a visit since this day, in some line you reach (未拜访客户, CS-108).",
         sql=due.not_visited_since,
+        parts=whole,
     ),
     Filter(
         "visitOverdue",

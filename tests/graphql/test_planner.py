@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import String, literal_column
+from sqlalchemy import Integer, String, cast, literal_column, true
 
 from crm_core.actors import Reach
 from crm_core.graphql.build import core_schema
 from crm_core.graphql.execution import Executor
-from crm_core.graphql.fields import Filter
+from crm_core.graphql.fields import Filter, whole
 from crm_core.graphql.plans import Plans
 from crm_core.settings import Limits
 from crm_core.testing.kit import Kit
@@ -129,6 +129,49 @@ async def test_a_filter_that_looks_at_its_value_is_asked_anew_for_each(crm: Kit,
     once = built(crm)
     assert await names(crm, document, n=2) == ["east 2", "north 2"]
     assert built(crm) == once
+
+
+async def test_a_filter_may_compare_its_value_in_python(crm: Kit, items: list[Item]) -> None:
+    def first(t: Any, _access: Any, number: int) -> Any:
+        return t.c.name == "east 0" if number == 0 else t.c.name != "east 0"
+
+    declare(crm, filters=(Filter("longName", int, "The first (0), or others.", first),))
+    document = "query ($n: Int) { shelfItems(where: {longName: $n}) { nodes { name } } }"
+    assert await names(crm, document, n=7) == [i.name for i in items if i.name != "east 0"]
+    assert await names(crm, document, n=0) == ["east 0"]
+
+
+async def test_a_filter_that_looks_at_a_part_not_known_yet_is_not_compiled(
+    crm: Kit, items: list[Item]
+) -> None:
+    def by_number(t: Any, _access: Any, number: int) -> Any:
+        return t.c.name == ("east 0" if number == 0 else "east 1")
+
+    declare(crm, filters=(Filter("longName", int, "By number.", by_number, parts=whole),))
+    assert (await crm.ask("{ shelfItems(where: {longName: 0}) { nodes { name } } }")).reason == "filter"
+
+
+async def test_a_rule_that_asks_whether_one_is_in_teams_is_never_shared(crm: Kit, items: list[Item]) -> None:
+    def rule(t: Any, access: Any, _scope: str) -> Any:
+        return true() if access.actor.teams.get("east") else t.c.name == "east 0"
+
+    declare(crm, rule=rule)
+    team = await crm.team("front")
+    inside = await crm.actor("inside", {"shelf.read": Reach.LINE}, team=team)
+    outside = await crm.actor("outside", {"shelf.read": Reach.LINE})
+    for who in (inside, outside):
+        assert (await crm.ask(LIST, who)).reason == "caller"
+
+
+@pytest.mark.parametrize("crm_dialect", ["postgresql"])
+async def test_a_value_the_database_refuses_does_not_spoil_the_statement(crm: Kit, items: list[Item]) -> None:
+    divided = Filter(
+        "longName", int, "By a divisor.", lambda t, _a, v: t.c.version > 1 / cast(v, Integer), parts=whole
+    )
+    declare(crm, filters=(divided,))
+    document = "query ($n: Int) { shelfItems(where: {longName: $n}) { nodes { name } } }"
+    assert (await crm.ask(document, n=0)).reason == "database"
+    assert (await crm.ask(document, n=2)).compiled
 
 
 async def test_a_root_field_of_python_stands_beside_a_statement(crm: Kit, items: list[Item]) -> None:
