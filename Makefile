@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup check fix test test-long fuzz bench-read explain demo serve rules rules-check docs docs-check schema graphiql clean
+.PHONY: help setup check fix test test-long fuzz fuzz-approvals bench-read explain demo serve rules rules-check docs docs-check schema graphiql clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ test-long: setup ## run the tests that take long, 100,000 random documents among
 fuzz: setup ## ask random documents compiled and interpreted on both databases; DOCS=n SEED=s
 	@FUZZ_DOCS=$(DOCS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q --no-header --tb=line \
 		tests/fuzz/test_differential.py -k test_documents_nobody_has_asked_before
+
+fuzz-approvals: setup ## play random requests for signatures with the engine; RUNS=n SEED=s
+	@APPROVAL_RUNS=$(RUNS) APPROVAL_SEED=$(SEED) $(BIN)/python -m pytest -q --no-header --tb=line \
+		tests/approvals/test_chain_play.py -k test_requests_nobody_has_played_before
 
 bench-read: setup ## measure reads and the write against SQL by hand; ARGS="--keep FOLDER --json FILE --scale 0.01 …"
 	@$(BIN)/python -m benchmarks.read_path $(ARGS)

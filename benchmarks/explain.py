@@ -246,6 +246,7 @@ class Explainer:
         return Context(
             actor=actor,
             access=services.access(actor),
+            services=services,
             fetch=services.database.fetch,
             answer=services.database.answer,
             perform=perform,

@@ -23,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 from crm_core import migrate
 from crm_core import settings as configuration
 from crm_core.access.authentication import Authenticator
+from crm_core.approvals_page import ROUTE, approval_page
+from crm_core.chores import run_due
 from crm_core.db.session import Database, open_database
 from crm_core.errors import ConfigurationError, Fault
 from crm_core.graphql.page import installed_assets, query_page
@@ -63,10 +65,16 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        doing: asyncio.Task[None] | None = None
         try:
             await house.open()
+            if settings.chore_seconds:
+                doing = asyncio.create_task(house.do_chores())
             yield
         finally:
+            if doing is not None:
+                doing.cancel()
+                await asyncio.wait([doing])
             await house.database.dispose()
 
     app = Starlette(routes=_routes(house, _assets(settings)), lifespan=lifespan)
@@ -150,6 +158,18 @@ class House:
         except Fault as fault:
             self.log.warning("database out of reach; serving 503 until it answers", reason=str(fault))
 
+    async def do_chores(self) -> None:
+        """Until cancelled, look every so often for work due by the clock; nothing that happens ends it."""
+        while True:
+            await asyncio.sleep(self.settings.chore_seconds)
+            try:
+                await self.server()
+                await run_due(self.services, self._clock(), self.log)
+            except (Fault, ConfigurationError) as problem:
+                self.log.warning("chores are put off", reason=str(problem))
+            except Exception:  # the next look may go well
+                self.log.exception("looking for chores failed")
+
     async def server(self) -> GraphQLServer:
         """What answers GraphQL; raises `Unavailable` until the database was reached once."""
         if self._server is None:
@@ -193,6 +213,11 @@ class House:
             shown |= {"reason": "The database is behind; run `crm db upgrade`.", "behind": lacking}
         return not lacking, shown
 
+    async def ready_services(self) -> Services:
+        """The services; raises `Unavailable` until the database was reached once."""
+        await self.server()
+        return self.services
+
     @property
     def services(self) -> Services:
         """The services, once the database was reached."""
@@ -234,6 +259,7 @@ def _routes(house: House, assets: Path | None) -> list[BaseRoute]:
 
     routes: list[BaseRoute] = [
         Route("/graphql", _GraphQL(house, assets), methods=["GET", "POST"]),
+        Route(ROUTE, approval_page(house.ready_services, house.log), methods=["GET", "POST"]),
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/metrics", metrics),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
@@ -56,6 +56,13 @@ class Command(Part):
     def upcast(cls, body: dict[str, Any], version: int) -> dict[str, Any]:
         """A stored body of an older `version` in today's form; override when the form changes."""
         return body
+
+    def compensation(self, _made: Sequence[UUID], _before: Mapping[str, Any]) -> Command | None:
+        """The command that undoes this one after it was approved and performed (补偿命令); None: it stays done.
+
+        `_made` are the ids of its records, `_before` the values of its subject before, by column.
+        """
+        return None
 
     def given(self) -> dict[str, Any]:
         """The fields the caller gave (omitted is not null), by Python name."""

@@ -387,7 +387,7 @@ def _approvals(company: Company, administrator: Actor) -> Callable[[], Awaitable
 
 _POLICY: Final[dict[str, Any]] = {
     "name": "giving_up",
-    "command": "customer.move_stage",
+    "commands": ["customer.move_stage"],
     "title": "流失与黑名单审批",
     "enabled": True,
     "stages": [{"name": "业务线经理", "slots": [{"role": "line_manager"}]}],

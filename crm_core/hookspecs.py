@@ -15,8 +15,22 @@ from crm_core.commands import Check, Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, Filter, ObjectType, Source
+from crm_core.notices.notifier import Notifier
 from crm_core.outbox.events import Event
-from crm_core.registry import Demo, Gate, InteractionKind, PolicyTemplate, RoleTemplate, Scope
+from crm_core.registry import (
+    Chore,
+    Demo,
+    Document,
+    Gate,
+    Handover,
+    InteractionKind,
+    NoticeKind,
+    Owner,
+    PolicyTemplate,
+    Resolver,
+    RoleTemplate,
+    Scope,
+)
 
 hookspec = pluggy.HookspecMarker("crm")
 
@@ -102,6 +116,48 @@ def crm_interaction_kinds() -> Sequence[InteractionKind]:
 @hookspec
 def crm_timeline() -> Sequence[Source]:
     """Asked for `Customer.timeline`: further sources of entries."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_documents() -> Sequence[Document]:
+    """Asked for sign-off: types of record that pass through signatures as a part of their life (审批单据)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_owners() -> Mapping[str, Owner]:
+    """Asked for sign-off: by type, who owns a record in a line; a column `owner_id` needs no word (归属人)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_resolvers() -> Mapping[str, Resolver]:
+    """Asked for sign-off: ways to find who signs, by the name that policies use (审批人解析)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_chores() -> Sequence[Chore]:
+    """Asked for the clock: what is to be done every so often, e.g. reminders; in one process at a time."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_handovers() -> Sequence[Handover]:
+    """Asked when somebody leaves: async functions that give what is his to his successor, and count it (离职交接)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_notifiers() -> Sequence[Notifier]:
+    """Asked for notices: further channels that carry them to users (通知渠道), besides mail and chat bots."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_notice_kinds() -> Sequence[NoticeKind]:
+    """Asked for notices: the kinds this room or plugin sends, with their words in both languages (通知类型)."""
     raise NotImplementedError
 
 

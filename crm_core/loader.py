@@ -29,7 +29,9 @@ from crm_core.graphql.fields import Field, Filter, ObjectType
 from crm_core.registry import MigrationLine, PluginState, Registry
 from crm_core.settings import Settings
 
-CORE_ROOMS = ("access", "audit", "outbox", "approvals", "customers", "contacts", "interactions", "imports")
+CORE_ROOMS = (
+    "access", "audit", "outbox", "notices", "approvals", "customers", "contacts", "interactions", "imports",
+)  # fmt: skip
 GROUP = "crm.plugins"
 RESERVED = frozenset({"core", *CORE_ROOMS})
 _PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -314,6 +316,13 @@ def _composed(loaded: Sequence[Answers], settings: Settings, states: tuple[Plugi
         tables=_tables(loaded),
         settings={name: settings.room(name, model) for name, model in models.items()},
         setting_models=models,
+        documents=_unique("document", ((d.type, d, a.owner) for a in loaded for d in a.list("crm_documents"))),
+        owners=_unique("owner", ((n, o, a.owner) for a in loaded for n, o in a.mapping("crm_owners").items())),
+        resolvers=_unique("resolver", ((n, r, a.owner) for a in loaded for n, r in a.mapping("crm_resolvers").items())),
+        chores=tuple(_unique("chore", ((c.name, c, a.owner) for a in loaded for c in a.list("crm_chores"))).values()),
+        handovers=tuple(_unique("handover", ((h.name, (a.owner, h), a.owner) for a in loaded for h in a.list("crm_handovers"))).values()),
+        notifiers=_unique("notifier", ((n.name, n, a.owner) for a in loaded for n in a.list("crm_notifiers"))),
+        notice_kinds=_unique("notice kind", ((k.kind, k, a.owner) for a in loaded for k in a.list("crm_notice_kinds"))),
         doors=_doors(loaded),
         demos=tuple(d for a in loaded if (d := a.given.get("crm_demo"))),
         plugins=states,
@@ -343,6 +352,7 @@ def _doors(loaded: Sequence[Answers]) -> dict[str, tuple[tuple[str, Any], ...]]:
 def _messages(loaded: Sequence[Answers]) -> Iterable[tuple[str, Any, str]]:
     yield from ((m.code, m, "core") for m in (*KERNEL_MESSAGES, *validation_messages()))
     yield from ((m.code, m, a.owner) for a in loaded for m in a.list("crm_messages"))
+    yield from ((m.code, m, a.owner) for a in loaded for k in a.list("crm_notice_kinds") for m in k.messages)
 
 
 def _types(loaded: Sequence[Answers]) -> tuple[dict[str, ObjectType], dict[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +18,11 @@ from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType, Source
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from crm_core.notices.notifier import Notifier
     from crm_core.outbox.events import Event
-    from crm_core.work import Work
+    from crm_core.work import Services, Work
 
 Gate = Callable[["Work", Command, CommandSpec], Awaitable["Held | None"]]
 Demo = Callable[[Any], Awaitable[None]]
@@ -64,13 +68,91 @@ class MigrationLine:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTemplate:
-    """A sign-off policy a room or plugin suggests: which command kind, who signs. Off until a line enables it."""
+    """A sign-off policy a room or plugin suggests (审批规则模板). Off until a line enables it.
+
+    `kind` is that of a command, or the type of a record that can be signed. `stages` say who signs, in the form of the
+    policy files (docs/approval-policies.md), values as the API writes them; without them the holders of `role` do.
+    """
 
     name: str
     kind: str
     role: str
     title: str
     enabled: bool = False
+    stages: Sequence[Mapping[str, Any]] = ()
+
+
+Resolver = Callable[["Work", Any], Awaitable[Sequence["UUID"]]]
+"""Finds whom a policy asks: (work, matter) → users; `matter` has line, requester, command and record (审批人解析)."""
+Owner = Callable[["Work", Any, str], Awaitable["UUID | None"]]
+"""Who owns a record in a line: (work, record, line) → user (归属人)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A type of record that can be signed (审批单据): policies name it, `approvalSubmit` hands a record in.
+
+    `scope` is what one needs to hand it in. `told` hears of every state its approval takes, in that transaction, and
+    moves the record along: async (work, record, state); refusing there at APPROVED is a conflict. `title` names the
+    record for people.
+    """
+
+    type: str
+    scope: str
+    told: Callable[[Work, Any, str], Awaitable[None]]
+    title: Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Work done by the clock (定时任务): an async function that is called `every` so often, in one process at a time.
+
+    It is cut off at its `lease`, and called again after a crash: what it does must bear being begun twice.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[[Services], Awaitable[None]]
+    lease: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What a room or plugin hands over when somebody leaves (离职交接): async (work, leaver, successor, line) → how many.
+
+    It is called for each line the leaver has a successor in, with `line` None for what belongs to no line.
+    """
+
+    name: str
+    run: Callable[[Work, UUID, UUID, str | None], Awaitable[int]]
+
+
+Link = Callable[["Services", Mapping[str, Any], "UUID", str], Awaitable["str | None"]]
+"""Makes the path a notice leads to, for one receiver: (services, facts, user, channel) → path."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeKind:
+    """A kind of notice (通知类型), e.g. `approval.asked`, with its words in both languages; `{name}` marks a fact.
+
+    The title is one line; the body may have several, a line of it is left out where all its facts are blank. `link`
+    is asked when a notice is sent, for a path that is its receiver's alone; None: the notice's own path.
+    """
+
+    kind: str
+    title_zh: str
+    title_en: str
+    body_zh: str
+    body_en: str
+    link: Link | None = None
+
+    @property
+    def messages(self) -> tuple[Message, Message]:
+        """Its title and its body as messages."""
+        return (
+            Message(f"notice.{self.kind}.title", self.title_en, self.title_zh),
+            Message(f"notice.{self.kind}.body", self.body_en, self.body_zh),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +170,7 @@ class PluginState:
 class Registry:
     """Everything the rooms and plugins answered; no behaviour beyond look-ups.
 
-    `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
+    `handovers`: (owner, handover), sorted by name. `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
     """
 
     commands: Mapping[str, CommandSpec]
@@ -110,9 +192,18 @@ class Registry:
     settings: Mapping[str, BaseModel]
     setting_models: Mapping[str, type[BaseModel]]
     demos: tuple[Demo, ...]
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+    resolvers: Mapping[str, Resolver] = field(default_factory=dict)
+    chores: tuple[Chore, ...] = ()
+    handovers: tuple[tuple[str, Handover], ...] = ()
+    notifiers: Mapping[str, Notifier] = field(default_factory=dict)
+    notice_kinds: Mapping[str, NoticeKind] = field(default_factory=dict)
     doors: Mapping[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
     plugins: tuple[PluginState, ...] = ()
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    worked_out: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What follows from it and is slow to find out; whoever does keeps it here under a key of his own."""
 
     def quarantined_in(self, line: str) -> PluginState | None:
         """A quarantined plugin that this line relies on, if any."""

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the server listens on.")
     workers: int = Field(1, ge=1, description="Server processes; more than one needs PostgreSQL.")
+    chore_seconds: float = Field(
+        15.0, ge=0, description="How often a server process looks for work due by the clock; 0: never."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     keys: SecretStr = Field(
         SecretStr(""),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -129,6 +129,7 @@ class Work:
         self.together = together
         self.changes = Changes(session, watch=together is None)
         self.events: list[Event] = []
+        self._lines: list[str | None] = []
 
     @property
     def registry(self) -> Registry:
@@ -154,6 +155,7 @@ class Work:
     def record(self, event: Event) -> None:
         """Announce a fact: it becomes an outbox row of this transaction, and its record's version rises."""
         self.events.append(event)
+        self._lines.append(self.line)
         if inspect(event.subject).persistent:
             self.touch(event.subject)
 
@@ -193,6 +195,15 @@ class Work:
             statement = statement.with_for_update()
         return (await self.session.execute(statement)).scalars().first()
 
+    @contextmanager
+    def within(self, line: str | None) -> Iterator[None]:
+        """Act in this business line for a while: what a deployment-wide command announces of a line's records is that line's."""
+        outer, self.line = self.line, line
+        try:
+            yield
+        finally:
+            self.line = outer
+
     async def run(self, command: Command) -> Any:
         """Perform another command inside this transaction: its scope and checks hold, its events are recorded."""
         spec = self.registry.commands[command.kind]
@@ -229,8 +240,10 @@ class Work:
             self.changes.collect()
         await self.insert(_ENTRIES, [_audit(self, command)])
         if self.events:
-            await self.insert(_EVENTS, [_outbox(self, e, n) for n, e in enumerate(self.events)])
+            told = zip(self.events, self._lines, strict=True)
+            await self.insert(_EVENTS, [_outbox(self, e, line, n) for n, (e, line) in enumerate(told)])
         self.events.clear()
+        self._lines.clear()
         if last:
             await self.session.write_last()
         elif self.together is None:
@@ -402,6 +415,30 @@ async def rehearse(work: Work, command: Command, spec: CommandSpec) -> list[Chan
     if work.subject is not None:
         await work.session.refresh(work.subject)
     return trial.changes.all()
+
+
+async def prepared(work: Work, command: Command) -> tuple[UserError, ...]:
+    """Look for the line and the record of a command as performing does, and ask its checks; why it is refused, if it is."""
+    try:
+        await _prepared(work, command, work.registry.commands[command.kind])
+    except Refused as refused:
+        return refused.errors
+    return ()
+
+
+async def rehearsed(work: Work, command: Command, line: str) -> tuple[Any, list[Change]]:
+    """The record another command of this actor is about, and what it would change; refuses what performing would."""
+    spec = work.registry.commands[command.kind]
+    options = replace(work.options, line=line, expected_version=None)
+    inner = Work(work.services, work.session, work.actor, options)
+    await flush(work.session)
+    work.changes.pause()
+    try:
+        await _prepared(inner, command, spec)
+        return inner.subject, await rehearse(inner, command, spec)
+    finally:
+        inner.changes.pause()
+        work.changes.resume()
 
 
 async def perform_held(
@@ -602,7 +639,7 @@ def _hidden(command: Command, name: str, value: Any, keyring: Keyring) -> str | 
     return None if value is None else f"*** {keyring.blind(str(value), f'{command.kind}.{name}')[:12]}"
 
 
-def _outbox(work: Work, event: Event, ordinal: int) -> dict[str, Any]:
+def _outbox(work: Work, event: Event, line: str | None, ordinal: int) -> dict[str, Any]:
     change = work.changes.of(event.subject)
     before, after = (change.before, change.after) if change else ({}, {})
     return {
@@ -615,7 +652,7 @@ def _outbox(work: Work, event: Event, ordinal: int) -> dict[str, Any]:
         "subject_ref": _shown(work, event.subject_type, event.subject.id),
         "sequence": event.subject.version,
         "ordinal": ordinal,
-        "line": work.line,
+        "line": line,
         "actor_id": work.actor.user_id,
         "actor_name": work.actor.name,
         "reason": work.options.reason,

@@ -331,10 +331,14 @@ async def revoke_token(work: Work, _command: RevokeToken) -> ApiToken:
     """The revoked token; revoking twice changes nothing."""
     token: ApiToken = work.subject
     if token.revoked_at is None:
-        token.revoked_at = work.now
-        work.touch(token)
-        work.record(TokenRevoked.of(token))
+        revoke(work, token)
     return token
+
+
+def revoke(work: Work, token: ApiToken) -> None:
+    """Revoke a token now, and announce it."""
+    token.revoked_at = work.now
+    work.record(TokenRevoked.of(token))
 
 
 class AssignSteward(_Administration):

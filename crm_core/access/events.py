@@ -32,4 +32,42 @@ class TokenRevoked(Event):
     subject_type: ClassVar[str] = "ApiToken"
 
 
-EVENTS: tuple[type[Event], ...] = (UserChanged, RolesChanged, TokenRevoked)
+class _OfAbsence(Event):
+    kind: ClassVar[str] = ""
+    subject_type: ClassVar[str] = "Absence"
+    public: ClassVar[tuple[str, ...]] = (
+        "user_id",
+        "deputy_id",
+        "line",
+        "from_day",
+        "to_day",
+        "kinds",
+        "ended_at",
+    )
+
+
+class AbsenceSet(_OfAbsence):
+    """Somebody will be away, and another stands in for him (外出委托)."""
+
+    kind: ClassVar[str] = "absence.set"
+
+
+class AbsenceEnded(_OfAbsence):
+    """An absence was taken back, or ended early (结束外出委托)."""
+
+    kind: ClassVar[str] = "absence.ended"
+
+
+class UserOffboarded(Event):
+    """Somebody left, and what was his was handed over (离职交接); `handed_over`: how many by name of what."""
+
+    kind: ClassVar[str] = "user.offboarded"
+    subject_type: ClassVar[str] = "User"
+    public: ClassVar[tuple[str, ...]] = ("name", "disabled_at")
+    successors: dict[str, str]
+    handed_over: dict[str, int]
+
+
+EVENTS: tuple[type[Event], ...] = (
+    UserChanged, RolesChanged, TokenRevoked, AbsenceSet, AbsenceEnded, UserOffboarded,
+)  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import case, select, true
 
 from crm_core.access.models import (
+    Absence,
     ApiToken,
     BusinessLine,
     Role,
@@ -22,10 +23,11 @@ from crm_core.access.queries import (
     grants_of_own_lines,
     lines_joined,
     of_own_lines,
+    own_deputised_or_administered,
     own_or_administered,
 )
 from crm_core.actors import Reach
-from crm_core.graphql import Id, ObjectType, field, listing, query_connection, query_one, relation
+from crm_core.graphql import Id, ObjectType, connection, field, listing, query_connection, query_one, relation
 from crm_core.graphql.access import whole_lines
 
 
@@ -69,6 +71,12 @@ USER = ObjectType(
             "Roles the user holds (角色).",
             on=lambda u, g, _a: g.c.user_id == u.c.id,
             scope="user.read",
+        ),
+        connection(
+            "absences",
+            "Absence",
+            "When the user is away, as far as you may see it (外出委托).",
+            on=lambda u, a, _a: a.c.user_id == u.c.id,
         ),
     ),
 )
@@ -228,7 +236,30 @@ REVIEW = ObjectType(
     ),
 )
 
-TYPES = (USER, TEAM, LINE, ROLE, ROLE_SCOPE, GRANT, TOKEN, REVIEW)
+ABSENCE = ObjectType(
+    name="Absence",
+    table=Absence.__table__,
+    model=Absence,
+    prefix="abs",
+    description="Somebody is away for some days, and a deputy stands in for him (外出委托).",
+    rule=own_deputised_or_administered,
+    order=lambda t: [t.c.to_day.desc(), t.c.id.desc()],
+    fields=(
+        *_common("abs"),
+        field("line", str, "Only in this business line; null: in all (业务线).", filter=True),
+        field("fromDay", date, "First day away (开始日期).", nullable=False, filter=True),
+        field("toDay", date, "Last day away (结束日期).", nullable=False, filter=True, sort=True),
+        field("kinds", list[str], "Only for these kinds of command; null: for all (委托范围)."),
+        field("note", str, "What the deputy must know (说明).", nullable=False),
+        field("endedAt", datetime, "When it was taken back or ended early (结束时间).", filter=True),
+        relation("user", "User", "Who is away (外出人).", on=lambda t, u, _a: u.c.id == t.c.user_id),
+        relation(
+            "deputy", "User", "Who stands in for him (受托人).", on=lambda t, u, _a: u.c.id == t.c.deputy_id
+        ),
+    ),
+)
+
+TYPES = (USER, TEAM, LINE, ROLE, ROLE_SCOPE, GRANT, TOKEN, REVIEW, ABSENCE)
 
 QUERIES = (
     query_connection("users", "User", "Colleagues of your lines (员工)."),
@@ -238,6 +269,11 @@ QUERIES = (
     query_connection("roles", "Role", "Roles and their permissions (角色)."),
     query_connection(
         "apiTokens", "ApiToken", "Your API tokens; an administrator's list holds all (访问令牌)."
+    ),
+    query_connection(
+        "absences",
+        "Absence",
+        "Who is away: you, and those you stand in for; an administrator's list holds all (外出委托).",
     ),
     query_connection("usageReviews", "UsageReview", "Reviews of the usage log (使用记录审核)."),
 )

@@ -149,6 +149,32 @@ class UsageReview(Aggregate):
     reviewer_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
+class Absence(Aggregate):
+    """A user is away for some days, and a deputy stands in for him (外出委托); `kinds` null: for all commands.
+
+    Days are those of the line's calendar; both count. One taken back keeps its days and has `ended_at` (UTC).
+    """
+
+    __tablename__ = "absences"
+    __table_args__ = (
+        Index("ix_absences_user_id_to_day", "user_id", "to_day"),
+        Index("ix_absences_deputy_id_to_day", "deputy_id", "to_day"),
+        Index("ix_absences_to_day_id", "to_day", "id"),
+    )
+    personal: ClassVar[dict[str, Personal]] = {
+        "note": Personal("content", "Why somebody is away, and what his deputy must know")
+    }
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    deputy_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    line: Mapped[str | None] = mapped_column(LineCode)
+    from_day: Mapped[date] = mapped_column(Date)
+    to_day: Mapped[date] = mapped_column(Date)
+    kinds: Mapped[list[str] | None] = mapped_column(JsonValue)
+    note: Mapped[str] = mapped_column(String(1000), default="")
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 TABLES: tuple[type[Any], ...] = (
-    BusinessLine, User, Team, TeamMember, Role, RoleScope, RoleGrant, ApiToken, PluginFailure, UsageReview,
+    BusinessLine, User, Team, TeamMember, Role, RoleScope, RoleGrant, ApiToken, PluginFailure, UsageReview, Absence,
 )  # fmt: skip

@@ -201,6 +201,13 @@ def own_or_administered(t: Any, access: Access, scope: str) -> ColumnElement[boo
     )
 
 
+def own_deputised_or_administered(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """A user's own absences and those he stands in for; an administrator of all lines sees everybody's."""
+    if access.everything("access.admin"):
+        return true()
+    return or_(t.c.user_id == access.me(), t.c.deputy_id == access.me())
+
+
 def grants_of_own_lines(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     """Role grants in the lines where the actor holds the scope, and those for all lines."""
     if access.everything(scope):

@@ -1,101 +1,67 @@
-"""Signing, refusing, withdrawing; performing what was signed by all; setting policies."""
+"""What people do with a request for signatures: sign, send back, hand on, ask further people, take back, end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import timedelta
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, TypeAdapter
-from sqlalchemy import select
+from pydantic import Field, StringConstraints
 
-from crm_core import errors
-from crm_core.access.models import Role, RoleScope
-from crm_core.access.queries import EVERYTHING
+from crm_core import ids
+from crm_core.access.commands import UserId
 from crm_core.approvals import held
-from crm_core.approvals.chain import (
-    ApprovalAnswer,
+from crm_core.approvals.events import (
+    ApprovalAdopted,
+    ApprovalCopied,
+    ApprovalDecided,
+    ApprovalHandedOn,
+    ApprovalReturned,
+    ApprovalSigned,
+    ApprovalUrged,
+)
+from crm_core.approvals.models import Approval, ApprovalTask
+from crm_core.approvals.moving import REFUSALS, Moved, move, policy_of
+from crm_core.approvals.performing import NOT_RECALLABLE, compensation_of
+from crm_core.approvals.queries import SIGN, enabled_of, roles_held
+from crm_core.approvals.words import (
+    Add,
+    Adopt,
+    ApprovalAdded,
+    ApprovalPlace,
     ApprovalState,
     Approve,
-    Effects,
-    Finished,
-    Illegal,
-    Perform,
+    Asked,
+    Copy,
+    Delegate,
+    Recall,
     Reject,
-    Settle,
-    State,
+    Remove,
+    Return,
+    Terminate,
+    Transfer,
+    Urge,
     Verb,
     Withdraw,
-    apply,
 )
-from crm_core.approvals.events import ApprovalDecided, ApprovalPolicySet, ApprovalSigned
-from crm_core.approvals.models import Approval, ApprovalPolicy, ApprovalTask
-from crm_core.approvals.performing import performed
-from crm_core.approvals.policy import STAGES, ApprovalCondition, ApprovalStage, problems
-from crm_core.approvals.queries import SIGN, is_enabled, last_edition, roles_held
-from crm_core.commands import Command, Ref, omitted
-from crm_core.commands import Perform as Performing
-from crm_core.errors import Message, Refused, UserError
+from crm_core.commands import Command, Perform, Ref
+from crm_core.errors import NOT_FOUND, Message, Refused
 from crm_core.work import Work
 
 ApprovalId = Annotated[UUID, Ref("Approval", "apr")]
+TaskId = Annotated[UUID, Ref("ApprovalTask", "apt")]
 Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
-STATE: TypeAdapter[State] = TypeAdapter(State)
-UNGATED = frozenset({"approval.approve", "approval.reject", "approval.withdraw"})
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+REQUEST, ADMINISTER = "approval.request", "approval.administer"
+URGE_EVERY = timedelta(hours=1)
 
-FINISHED = Message(
-    "APPROVAL_FINISHED",
-    "The approval is {state}; nothing more can be signed.",
-    "该审批已结束（{state}），不能再签署。",
+TOO_SOON = Message(
+    "APPROVAL_URGED_LATELY",
+    "They were reminded less than an hour ago; wait a little.",
+    "一小时内已催办过，请稍后再试。",
 )
-NOT_YOURS = Message(
-    "APPROVAL_NOT_YOURS", "Your signature is not asked for here now.", "当前环节不需要您的签署。"
-)
-SELF = Message(
-    "APPROVAL_SELF", "You asked for this change; somebody else must sign it.", "不能审批自己提交的申请。"
-)
-NOT_REQUESTER = Message(
-    "APPROVAL_NOT_REQUESTER", "Only who asked for the change may withdraw it.", "只有申请人可以撤回。"
-)
-NO_SIGNER = Message(
-    "APPROVAL_NO_SIGNER",
-    "The policy {policy} of line {line} asks for a signature nobody but you could give. Ask an administrator to name a signer.",
-    "业务线 {line} 的审批规则“{policy}”没有可签署的人，请联系管理员指定审批人。",
-)
-BAD_SLOT = Message(
-    "APPROVAL_SLOT", "Name either a role or a user, not both.", "请填写角色或指定人员其中之一。"
-)
-UNKNOWN_KIND = Message(
-    "POLICY_UNKNOWN_COMMAND",
-    "There is no command {kind} that acts in a line.",
-    "没有可用于业务线的命令 {kind}。",
-)
-KIND_FIXED = Message(
-    "POLICY_COMMAND_FIXED",
-    "The policy {name} is about {kind}; give another command another name.",
-    "审批规则 {name} 针对 {kind}，其他命令请另立规则。",
-)
-INCOMPLETE = Message(
-    "POLICY_INCOMPLETE", "A new policy needs a command and stages.", "新的审批规则必须填写命令和审批环节。"
-)
-UNKNOWN_ROLE = Message("POLICY_UNKNOWN_ROLE", "There is no role {role}.", "没有角色 {role}。")
-CANNOT_SIGN = Message(
-    "POLICY_ROLE_CANNOT_SIGN",
-    "The role {role} lacks the permission {scope}; its holders could not sign.",
-    "角色 {role} 没有权限 {scope}，其成员无法签署。",
-)
-BAD_CONDITION = Message("POLICY_CONDITION", "{field}: {problem}", "{field}：{problem}")
-
-MESSAGES = (
-    FINISHED, NOT_YOURS, SELF, NOT_REQUESTER, NO_SIGNER, BAD_SLOT, UNKNOWN_KIND, KIND_FIXED, INCOMPLETE, UNKNOWN_ROLE,
-    CANNOT_SIGN, BAD_CONDITION, held.UNKNOWN_COMMAND,
-)  # fmt: skip
-_REFUSALS = {m.code: m for m in (FINISHED, NOT_YOURS, SELF, NOT_REQUESTER)}
-
-
-# -- verbs
+MESSAGES = (*REFUSALS.values(), TOO_SOON, held.UNKNOWN_COMMAND)
 
 
 class _OnApproval(Command):
@@ -107,212 +73,283 @@ class _OnApproval(Command):
     comment: Comment = Field("", description="What to say with it (审批意见).")
 
 
+def me(work: Work) -> UUID:
+    """Who acts; only people do."""
+    if work.actor.user_id is None:
+        raise Refused(REFUSALS["APPROVAL_NOT_YOURS"]("id"))
+    return work.actor.user_id
+
+
+async def _roles(work: Work) -> frozenset[str]:
+    """Roles the actor holds now in the approval's line: rights are those of the moment of signing."""
+    return await roles_held(work.session, me(work), work.subject.line)
+
+
+async def _act(work: Work, verb: Verb) -> Moved:
+    return await move(work, work.subject, verb, me(work))
+
+
+async def _asked(work: Work, users: Iterable[UUID], path: str) -> tuple[Asked, ...]:
+    """These users as people to be asked; refuses those who are not, or are disabled."""
+    wanted = list(dict.fromkeys(users))
+    gone = [user for user in wanted if user not in await enabled_of(work.session, wanted)]
+    if gone:
+        raise Refused(NOT_FOUND(path, type="User", id=f"usr_{gone[0].hex}"))
+    return tuple(Asked(ids.uuid7(), user=user) for user in wanted)
+
+
+# -- signing
+
+
 class ApproveApproval(_OnApproval):
-    """Sign a change that waits for you; with the last signature it is performed (同意)."""
+    """Sign what waits for you; with the last signature the change is performed (同意)."""
 
     kind = "approval.approve"
+    task: TaskId | None = Field(None, description="Only this task of yours; default: all that are open.")
 
 
 async def approve(work: Work, command: ApproveApproval) -> Approval:
     """The signed approval. Whether the change could be performed is told by its state, reasons and conflicts."""
-    approval: Approval = work.subject
-    roles = await roles_held(work.session, _me(work), approval.line)
-    effects = await _act(work, approval, Approve(roles, command.comment))
-    if any(isinstance(effect, Perform) for effect in effects):
-        await work.flush()
-        await _act(work, approval, Settle(await performed(work, approval)))
-    return _decided(work, approval, command.comment)
+    moved = await _act(work, Approve(await _roles(work), command.comment, command.task))
+    return concluded(work, work.subject, moved, command.comment)
 
 
 class RejectApproval(_OnApproval):
-    """Refuse a change that waits for you; this ends it (拒绝)."""
+    """Refuse what waits for you; by the rules of its stage this ends the request, or counts as a vote (拒绝)."""
 
     kind = "approval.reject"
+    task: TaskId | None = Field(None, description="Only this task of yours; default: all that are open.")
 
 
 async def reject(work: Work, command: RejectApproval) -> Approval:
-    """The rejected approval; nothing of the change is performed."""
-    approval: Approval = work.subject
-    roles = await roles_held(work.session, _me(work), approval.line)
-    await _act(work, approval, Reject(roles, command.comment))
-    return _decided(work, approval, command.comment)
+    """The approval; rejected, nothing of the change is performed."""
+    moved = await _act(work, Reject(await _roles(work), command.comment, command.task))
+    return concluded(work, work.subject, moved, command.comment)
 
 
-class WithdrawApproval(_OnApproval):
-    """Take back a change you asked for, while it still waits (撤回)."""
-
-    kind = "approval.withdraw"
-    scope = "approval.request"
-
-
-async def withdraw(work: Work, command: WithdrawApproval) -> Approval:
-    """The withdrawn approval; its open tasks are cancelled."""
-    approval: Approval = work.subject
-    await _act(work, approval, Withdraw(command.comment))
-    return _decided(work, approval, command.comment)
-
-
-def _me(work: Work) -> UUID:
-    """Only people sign."""
-    if work.actor.user_id is None:
-        raise Refused(NOT_YOURS("id"))
-    return work.actor.user_id
-
-
-async def _act(work: Work, approval: Approval, verb: Verb) -> Effects:
-    """Apply the verb, and write the new state with the tasks it moved."""
-    state = STATE.validate_python(approval.chain)
-    try:
-        state, effects = apply(state, verb, _me(work), work.now)
-    except Illegal as illegal:
-        raise Refused(_REFUSALS[illegal.code]("id", state=approval.state)) from None
-    approval.chain = STATE.dump_python(state, mode="json")
-    approval.state = state.status.value
-    if any(isinstance(effect, Finished) for effect in effects):
-        approval.decided_at = work.now
-    await _move_tasks(work, approval, state)
-    return effects
-
-
-def _decided(work: Work, approval: Approval, comment: str) -> Approval:
-    """The approval with its one event; what was sealed is forgotten once nobody needs it any more."""
-    if approval.state == ApprovalState.PENDING:
+def concluded(work: Work, approval: Approval, moved: Moved, comment: str) -> Approval:
+    """The approval with the event of what came of it; what was sealed is forgotten once nobody needs it any more."""
+    if not moved.finished:
         work.record(ApprovalSigned.of(approval, command=approval.kind))
         return approval
     approval.comment = comment
-    approval.sealed = None
+    if moved.after.ended:
+        approval.sealed = None if approval.withdrawable_until is None else approval.sealed
     work.record(ApprovalDecided.of(approval, command=approval.kind, state=approval.state))
     return approval
 
 
-def show_tasks(approval: Approval, state: State, now: datetime) -> Iterable[ApprovalTask]:
-    """The rows of a new request's tasks."""
-    position = 0
-    for number, stage in enumerate(state.stages):
-        for place, slot in enumerate(stage.slots):
-            for task in slot.tasks:
-                yield ApprovalTask(
-                    id=task.id, created_at=now, approval_id=approval.id, line=approval.line, position=position,
-                    stage=number, stage_name=stage.name, slot=place, role=task.role, user_id=task.user,
-                    state=task.state.value, signer_id=None, answer=None, comment="", at=None,
-                )  # fmt: skip
-                position += 1
+# -- back and again
 
 
-async def _move_tasks(work: Work, approval: Approval, state: State) -> None:
-    rows = await work.session.execute(select(ApprovalTask).where(ApprovalTask.approval_id == approval.id))
-    known = {row.id: row for row in rows.scalars()}
-    for task in state.tasks:
-        row = known[task.id]
-        row.state, row.signer_id, row.comment, row.at = task.state.value, task.signer, task.comment, task.at
-        row.answer = ApprovalAnswer(task.answer).value if task.answer else None
+class ReturnApproval(_OnApproval):
+    """Send back what waits for you: to who asked, or to an earlier stage, whatever the others say (退回)."""
 
-
-# -- policies
-
-
-class SetApprovalPolicy(Command):
-    """Make a sign-off policy of the line, or a new edition of it; what is left out stays as it was (设置审批规则).
-
-    Requests already waiting keep the edition they began with.
-    """
-
-    kind = "approval_policy.set"
-    scope = "approval.policy"
-    returns = "ApprovalPolicy"
-    name: Name = Field(description="Its name, unique in the line (名称).")
-    command: str = omitted(
-        max_length=80, description="Kind of the commands it holds, e.g. customer.create (命令)."
+    kind = "approval.return"
+    stage: int | None = Field(
+        None, ge=0, description="Number of the earlier stage, from 0; none: to who asked (退回环节)."
     )
-    title: str = omitted(max_length=200, description="Title for people (标题).")
-    enabled: bool = omitted(description="Whether it is in force (启用).")
-    priority: int = omitted(
-        ge=0, le=10_000, description="Of several that apply the lowest number counts (优先级)."
+    back_here: bool = Field(
+        False, description="After that stage it comes straight back here (重审后回到本环节)."
     )
-    self_approval: bool = omitted(description="Whether who asks may also sign (允许自批).")
-    stages: list[ApprovalStage] = omitted(
-        min_length=1, max_length=20, description="Who signs, in order (审批环节)."
-    )
-    condition: ApprovalCondition = omitted(description="Only commands that meet it; none: all (触发条件).")
-    valid_from: datetime = omitted(description="From when on; default: now (生效时间).")
 
 
-async def set_policy(work: Work, command: SetApprovalPolicy) -> ApprovalPolicy:
-    """The new edition; refuses unknown commands, fields, values, roles, and people who could not sign."""
-    known = await last_edition(work.session, work.acting_line, command.name)
-    if known is None and not {"command", "stages"} <= command.model_fields_set:
-        raise Refused(INCOMPLETE("command" if "command" not in command.model_fields_set else "stages"))
-    policy = _edition(work, command, known)
-    errors.raise_if([*_kind_troubles(work, policy, known), *await _signer_troubles(work, policy)])
-    errors.raise_if(_condition_troubles(work, policy))
-    work.add(policy)
-    work.record(
-        ApprovalPolicySet.of(policy, name=policy.name, edition=policy.edition, enabled=policy.enabled)
-    )
-    return policy
+async def return_(work: Work, command: ReturnApproval) -> Approval:
+    """The approval; with who asked its state is RETURNED, and he may change and resubmit it."""
+    verb = Return(ids.uuid7(), await _roles(work), command.stage, command.back_here, command.comment)
+    await _act(work, verb)
+    work.record(ApprovalReturned.of(work.subject, command=work.subject.kind, stage=command.stage))
+    approval: Approval = work.subject
+    return approval
 
 
-def _edition(work: Work, command: SetApprovalPolicy, known: ApprovalPolicy | None) -> ApprovalPolicy:
-    given = command.model_dump(mode="json", exclude_unset=True, by_alias=False)
-    given["command_kind"] = given.pop("command", None) or (known.command_kind if known else "")
-    given["valid_from"] = command.valid_from if "valid_from" in given else work.now
-    kept = (
-        {
-            c: getattr(known, c)
-            for c in ("title", "enabled", "priority", "self_approval", "stages", "condition")
-        }
-        if known
-        else {}
-    )
-    fresh = {"title": command.name, "enabled": True, "priority": 100, "self_approval": False, "condition": {}}
-    edition = known.edition + 1 if known else 1
-    return ApprovalPolicy(**{**fresh, **kept, **given, "line": work.acting_line, "edition": edition})
+class WithdrawApproval(_OnApproval):
+    """Take back what you asked for while it waits; or, where its policy lets you, after it was performed (撤回)."""
+
+    kind = "approval.withdraw"
+    scope = REQUEST
 
 
-def _kind_troubles(work: Work, policy: ApprovalPolicy, known: ApprovalPolicy | None) -> Iterable[UserError]:
-    spec = work.registry.commands.get(policy.command_kind)
-    if (
-        spec is None
-        or not spec.command.on_line
-        or spec.kind in UNGATED
-        or policy.line not in work.registry.lines_of(spec.owner)
-    ):
-        yield UNKNOWN_KIND("command", kind=policy.command_kind)
-    if known is not None and known.command_kind != policy.command_kind:
-        yield KIND_FIXED("command", name=policy.name, kind=known.command_kind)
+async def withdraw(work: Work, command: WithdrawApproval) -> Approval:
+    """The withdrawn approval; what was performed already is undone by its compensation within the policy's days."""
+    approval: Approval = work.subject
+    recall = approval.state == ApprovalState.APPROVED
+    if recall:
+        await _refuse_late(work, approval)
+    moved = await _act(work, Recall(command.comment) if recall else Withdraw(command.comment))
+    return concluded(work, approval, moved, command.comment)
 
 
-async def _signer_troubles(work: Work, policy: ApprovalPolicy) -> list[UserError]:
-    found = []
-    for i, stage in enumerate(STAGES.validate_python(policy.stages)):
-        for j, slot in enumerate(stage.slots):
-            path = f"stages.{i}.slots.{j}"
-            if slot.user_id is not None and not await is_enabled(work.session, slot.user_id):
-                found.append(errors.NOT_FOUND(f"{path}.userId", type="User", id=f"usr_{slot.user_id.hex}"))
-            if slot.role is not None:
-                found += await _role_troubles(work, slot.role, f"{path}.role")
-    return found
+async def _refuse_late(work: Work, approval: Approval) -> None:
+    days = (await policy_of(work, approval)).withdraw_days
+    decided = approval.decided_at
+    if days is None or decided is None or work.now > decided + timedelta(days=days):
+        raise Refused(NOT_RECALLABLE("id"))
+    if compensation_of(work, approval) is None:
+        raise Refused(NOT_RECALLABLE("id"))
 
 
-async def _role_troubles(work: Work, name: str, path: str) -> list[UserError]:
-    role = await work.session.scalar(select(Role.id).where(Role.name == name))
-    if role is None:
-        return [UNKNOWN_ROLE(path, role=name)]
-    scopes = set(
-        (await work.session.execute(select(RoleScope.scope).where(RoleScope.role_id == role))).scalars()
-    )
-    return [] if scopes & {SIGN, EVERYTHING} else [CANNOT_SIGN(path, role=name, scope=SIGN)]
+class TerminateApproval(_OnApproval):
+    """End a request that waits, with a reason (终止)."""
+
+    kind = "approval.terminate"
+    scope = ADMINISTER
+    comment: Reason = Field(description="Why (终止原因).")
 
 
-def _condition_troubles(work: Work, policy: ApprovalPolicy) -> Iterable[UserError]:
-    spec = work.registry.commands[policy.command_kind]
-    for path, problem in problems(ApprovalCondition.model_validate(policy.condition), spec.command):
-        yield BAD_CONDITION(f"condition.{path}", problem=problem)
+async def terminate(work: Work, command: TerminateApproval) -> Approval:
+    """The terminated approval; nothing is performed."""
+    return concluded(work, work.subject, await _act(work, Terminate(command.comment)), command.comment)
 
 
-COMMANDS: dict[type[Command], Performing] = {
+class AdoptApproval(_OnApproval):
+    """Ask for an approved change in place of who can no longer; it is performed with your rights (接手)."""
+
+    kind = "approval.adopt"
+    scope = REQUEST
+
+
+async def adopt(work: Work, command: AdoptApproval) -> Approval:
+    """The approval; nobody need sign again."""
+    moved = await _act(work, Adopt(command.comment))
+    work.record(ApprovalAdopted.of(work.subject, command=work.subject.kind))
+    return concluded(work, work.subject, moved, command.comment)
+
+
+# -- other people
+
+
+class TransferApproval(_OnApproval):
+    """Give a task of yours to somebody else for good; an administrator may give anybody's (转交)."""
+
+    kind = "approval.transfer"
+    task: TaskId = Field(description="The task (任务).")
+    to: UserId = Field(description="Who gets it (转交给).")
+
+
+async def transfer(work: Work, command: TransferApproval) -> Approval:
+    """The approval with the task in other hands."""
+    (to,) = await _asked(work, [command.to], "to")
+    forced = await _forced(work, command.task)
+    verb = Transfer(command.task, to, await _roles(work), forced, command.comment)
+    return await _handed_on(work, verb, "transfer", [command.to])
+
+
+async def _forced(work: Work, task: UUID) -> bool:
+    """Whether the actor acts as an administrator: the task is not his own."""
+    row = await work.session.get(ApprovalTask, task)
+    own = row is not None and me(work) in (row.user_id, row.instead_of_id)
+    return not own and _administers(work)
+
+
+def _administers(work: Work) -> bool:
+    """Whether the actor administers this request; nobody chooses who signs his own (自批), even as administrator."""
+    approval: Approval = work.subject
+    own = approval.requester_id == me(work) and not approval.self_approval
+    return not own and work.actor.may(ADMINISTER, approval.line)
+
+
+class DelegateApproval(_OnApproval):
+    """Ask somebody for his opinion first; then the task is yours again (委派)."""
+
+    kind = "approval.delegate"
+    task: TaskId = Field(description="Your task (任务).")
+    to: UserId = Field(description="Who gives his opinion (委派给).")
+
+
+async def delegate(work: Work, command: DelegateApproval) -> Approval:
+    """The approval, waiting for the opinion."""
+    (to,) = await _asked(work, [command.to], "to")
+    verb = Delegate(command.task, to, await _roles(work), command.comment)
+    return await _handed_on(work, verb, "delegate", [command.to])
+
+
+class AddSigner(_OnApproval):
+    """Ask further people beside yourself, all of whom must sign (加签): before you, after you (you sign now), or meanwhile."""
+
+    kind = "approval.add_signer"
+    task: TaskId = Field(description="Your task (任务).")
+    users: list[UserId] = Field(min_length=1, max_length=20, description="Who signs too (加签人).")
+    how: ApprovalPlace = Field(description="BEFORE you (前加签), AFTER you (后加签), or beside you (并加签).")
+
+
+async def add_signer(work: Work, command: AddSigner) -> Approval:
+    """The approval with the further signers."""
+    to = await _asked(work, command.users, "users")
+    verb = Add(command.task, to, ApprovalAdded(command.how.value), await _roles(work), command.comment)
+    return await _handed_on(work, verb, f"add_{command.how.value.lower()}", command.users)
+
+
+class RemoveSigner(_OnApproval):
+    """Ask a signer no more: one whom you added, or as an administrator anyone but the last of a place (减签)."""
+
+    kind = "approval.remove_signer"
+    task: TaskId = Field(description="His task (任务).")
+
+
+async def remove_signer(work: Work, command: RemoveSigner) -> Approval:
+    """The approval; it goes on if nobody else is waited for."""
+    moved = await _act(work, Remove(command.task, _administers(work), command.comment))
+    work.record(ApprovalHandedOn.of(work.subject, command=work.subject.kind, how="remove", users=[]))
+    return concluded(work, work.subject, moved, command.comment) if moved.finished else work.subject
+
+
+async def _handed_on(work: Work, verb: Verb, how: str, users: Iterable[UUID]) -> Approval:
+    await _act(work, verb)
+    approval: Approval = work.subject
+    shown = [f"usr_{user.hex}" for user in users]
+    work.record(ApprovalHandedOn.of(approval, command=approval.kind, how=how, users=shown))
+    return approval
+
+
+class UrgeApproval(_OnApproval):
+    """Remind those whose signature your request waits for; at most once an hour (催办)."""
+
+    kind = "approval.urge"
+    scope = REQUEST
+
+
+async def urge(work: Work, command: UrgeApproval) -> Approval:
+    """The approval; those asked get a notice."""
+    approval: Approval = work.subject
+    if approval.urged_at is not None and work.now < approval.urged_at + URGE_EVERY:
+        raise Refused(TOO_SOON("id"))
+    await _act(work, Urge(command.comment))
+    approval.urged_at = work.now
+    work.record(ApprovalUrged.of(approval, command=approval.kind))
+    return approval
+
+
+class CopyApproval(_OnApproval):
+    """Show a request to people who need not sign it (抄送)."""
+
+    kind = "approval.copy"
+    scope = REQUEST
+    users: list[UserId] = Field(min_length=1, max_length=50, description="Who is shown it (抄送人).")
+
+
+async def copy(work: Work, command: CopyApproval) -> Approval:
+    """The approval; who is shown it may read it from now on."""
+    asked = await _asked(work, command.users, "users")
+    users = tuple(one.user for one in asked if one.user is not None)
+    await _act(work, Copy(users, command.comment))
+    approval: Approval = work.subject
+    shown = [f"usr_{user.hex}" for user in users]
+    work.record(ApprovalCopied.of(approval, command=approval.kind, users=shown))
+    return approval
+
+
+COMMANDS: dict[type[Command], Perform] = {
     ApproveApproval: approve,
     RejectApproval: reject,
+    ReturnApproval: return_,
     WithdrawApproval: withdraw,
-    SetApprovalPolicy: set_policy,
+    TerminateApproval: terminate,
+    AdoptApproval: adopt,
+    TransferApproval: transfer,
+    DelegateApproval: delegate,
+    AddSigner: add_signer,
+    RemoveSigner: remove_signer,
+    UrgeApproval: urge,
+    CopyApproval: copy,
 }

@@ -7,28 +7,89 @@ from typing import ClassVar
 from crm_core.outbox.events import Event
 
 
-class ApprovalRequested(Event):
-    """A change waits for signatures (已提交审批)."""
-
-    kind: ClassVar[str] = "approval.requested"
+class _OfApproval(Event):
     subject_type: ClassVar[str] = "Approval"
     command: str
 
 
-class ApprovalSigned(Event):
+class ApprovalRequested(_OfApproval):
+    """A change or a record waits for signatures (已提交审批)."""
+
+    kind: ClassVar[str] = "approval.requested"
+
+
+class ApprovalSigned(_OfApproval):
     """A signature was given; others are still asked for (已签署)."""
 
     kind: ClassVar[str] = "approval.signed"
-    subject_type: ClassVar[str] = "Approval"
-    command: str
 
 
-class ApprovalDecided(Event):
-    """An approval waits for nobody any more (审批结束): performed, rejected, withdrawn, or it could not be performed."""
+class ApprovalReturned(_OfApproval):
+    """A signer sent it back (已退回): to who asked, or to an earlier stage, counted from 0."""
+
+    kind: ClassVar[str] = "approval.returned"
+    stage: int | None
+
+
+class ApprovalResubmitted(_OfApproval):
+    """Who asked handed it in again (已重新提交)."""
+
+    kind: ClassVar[str] = "approval.resubmitted"
+
+
+class ApprovalHandedOn(_OfApproval):
+    """Other people are asked now (人员变更).
+
+    `how`: transfer (转交), delegate (委派), add_before, add_after, add_parallel (加签), remove (减签), overdue (超时).
+    """
+
+    kind: ClassVar[str] = "approval.handed_on"
+    how: str
+    users: list[str]
+
+
+class ApprovalUrged(_OfApproval):
+    """Those asked were reminded (已催办)."""
+
+    kind: ClassVar[str] = "approval.urged"
+
+
+class ApprovalCopied(_OfApproval):
+    """People were shown the request (已抄送)."""
+
+    kind: ClassVar[str] = "approval.copied"
+    users: list[str]
+
+
+class ApprovalAdopted(_OfApproval):
+    """Somebody took over a request whose requester can no longer act (已接手)."""
+
+    kind: ClassVar[str] = "approval.adopted"
+
+
+class ApprovalDecided(_OfApproval):
+    """An approval waits for nobody any more (审批结束): performed, rejected, withdrawn, ended, or not performed."""
 
     kind: ClassVar[str] = "approval.decided"
-    subject_type: ClassVar[str] = "Approval"
-    command: str
+    state: str
+
+
+class ApprovalFiled(_OfApproval):
+    """The original or a copy of a signed form was filed (已归档)."""
+
+    kind: ClassVar[str] = "approval.filed"
+    form: str
+    department: str
+
+
+class ControlledDocumentChanged(Event):
+    """A controlled document was drafted, changed, or took another state (受控文件变更)."""
+
+    kind: ClassVar[str] = "controlled_document.changed"
+    subject_type: ClassVar[str] = "ControlledDocument"
+    number: str
+    issue: int
+    revision: int
     state: str
 
 
@@ -42,4 +103,17 @@ class ApprovalPolicySet(Event):
     enabled: bool
 
 
-EVENTS: tuple[type[Event], ...] = (ApprovalRequested, ApprovalSigned, ApprovalDecided, ApprovalPolicySet)
+EVENTS: tuple[type[Event], ...] = (
+    ApprovalRequested,
+    ApprovalSigned,
+    ApprovalReturned,
+    ApprovalResubmitted,
+    ApprovalHandedOn,
+    ApprovalUrged,
+    ApprovalCopied,
+    ApprovalAdopted,
+    ApprovalDecided,
+    ApprovalFiled,
+    ControlledDocumentChanged,
+    ApprovalPolicySet,
+)

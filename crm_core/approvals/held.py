@@ -60,6 +60,18 @@ def _context(approval: UUID) -> str:
     return f"approvals.sealed:{approval.hex}"
 
 
+async def subject_of(work: Work, approval: Approval, *, lock: bool = False) -> Base | None:
+    """The record an approval is about, as it is now; `lock`: nobody else changes it until the end of the transaction."""
+    kind = work.registry.types.get(approval.subject_type)
+    if approval.subject_id is None or kind is None:
+        return None
+    if lock:
+        await work.session.execute(
+            select(kind.model.id).where(kind.model.id == approval.subject_id).with_for_update()
+        )
+    return await work.session.get(kind.model, approval.subject_id)
+
+
 # -- what it would change
 
 
@@ -92,8 +104,15 @@ def _needs(model: type[Base], column: str, registry: Registry) -> list[Json]:
 
     Personal columns that are masked, but that no field shows, are for administrators alone.
     """
+    key = ("approvals.needs", model, column)
+    if key not in registry.worked_out:
+        registry.worked_out[key] = _worked_out_needs(model, column, registry)
+    return [*registry.worked_out[key]]
+
+
+def _worked_out_needs(model: type[Base], column: str, registry: Registry) -> list[Json]:
     kind = next((k for k in registry.types.values() if k.model is model), None)
-    shown = [f for f in kind.fields if _shows(f, model, column)] if kind is not None else []
+    shown = [f for f in kind.fields if shows(f, model, column)] if kind is not None else []
     needs = {scope for f in shown for scope in (f.scope, f.mask.unless if f.mask else None) if scope}
     personal = model.personal.get(column)
     if not shown and personal is not None and (personal.mask != "none" or personal.category == "sensitive"):
@@ -101,7 +120,7 @@ def _needs(model: type[Base], column: str, registry: Registry) -> list[Json]:
     return [*sorted(needs)]
 
 
-def _shows(declared: Field, model: type[Base], column: str) -> bool:
+def shows(declared: Field, model: type[Base], column: str) -> bool:
     """Whether a field is this very column, under whatever name."""
     if declared.kind != "column":
         return False

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crm_core import errors
+from crm_core import errors, ids
 from crm_core.access.queries import actor_of
 from crm_core.actors import Actor
 from crm_core.approvals import held
-from crm_core.approvals.chain import ApprovalState
+from crm_core.approvals.locks import LOCKED, documents_changed, is_locked
 from crm_core.approvals.models import Approval
+from crm_core.approvals.words import ApprovalState
 from crm_core.commands import Command, Options, Outcome
 from crm_core.errors import Message, Refused, Unauthenticated, UserError
 from crm_core.graphql.context import Fetch
@@ -26,12 +27,20 @@ CHANGED_SINCE = Message(
     "{fields} changed after the request was made; ask for the change again.",
     "提交申请之后 {fields} 已被修改，请重新提交。",
 )
-MESSAGES = (REQUESTER_GONE, CHANGED_SINCE)
+NOT_RECALLABLE = Message(
+    "APPROVAL_NOT_RECALLABLE",
+    "What was performed cannot be taken back, or not any more; change the record instead.",
+    "该变更已执行，不可撤回或已超过撤回期限，请直接修改记录。",
+)
+MESSAGES = (REQUESTER_GONE, CHANGED_SINCE, NOT_RECALLABLE)
 _RIGHTS = frozenset({errors.FORBIDDEN.code, errors.UNKNOWN_LINE.code})
 
 
 async def performed(work: Work, approval: Approval) -> ApprovalState:
     """What became of the change: APPROVED when it is made, else why not; details are written to the approval."""
+    approval.reasons, approval.conflicts = [], []
+    if approval.document is not None:
+        return await _passed(work, approval)
     try:
         command = held.restored(approval, work.registry, work.services.keyring)
     except Refused as refused:
@@ -43,7 +52,48 @@ async def performed(work: Work, approval: Approval) -> ApprovalState:
     approval.conflicts = await held.conflicts(work, approval)
     if approval.conflicts:
         return _failed(approval, ApprovalState.CONFLICT, [_changed_since(approval)])
+    if await is_locked(work, documents_changed(work, command)):
+        return _failed(approval, ApprovalState.CONFLICT, [LOCKED()])
     return await _performed_as(work, approval, command, requester)
+
+
+async def _passed(work: Work, approval: Approval) -> ApprovalState:
+    """A record that all have signed goes its way."""
+    record = await held.subject_of(work, approval)
+    document = work.registry.documents.get(str(approval.document))
+    if record is None or document is None:
+        return _failed(approval, ApprovalState.STALE, [held.UNKNOWN_COMMAND(kind=str(approval.document))])
+    try:
+        async with work.session.begin_nested():
+            await document.told(work, record, "APPROVED")
+            await work.flush()
+    except Refused as refused:
+        return _failed(approval, ApprovalState.CONFLICT, refused.errors)
+    approval.result_refs = [str(approval.subject_ref)]
+    return ApprovalState.APPROVED
+
+
+async def compensated(work: Work, approval: Approval) -> None:
+    """Undo what was performed by the command's own compensation, with the rights of who takes it back."""
+    command = compensation_of(work, approval)
+    if command is None:
+        raise Refused(NOT_RECALLABLE("id"))
+    await work.flush()
+    options = Options(line=approval.line, request_id=work.options.request_id, channel="approval")
+    await perform_held(work, work.actor, command, options, approval.id, work.actor.user_id)
+
+
+def compensation_of(work: Work, approval: Approval) -> Command | None:
+    """The command that would undo this approval's change; None where there is none."""
+    if approval.document is not None:
+        return None
+    made = [ids.read(ref)[1] for ref in approval.result_refs if "_" in ref]
+    own: Mapping[str, Any] = next((e["values"] for e in approval.base if e["key"] == _key(approval)), {})
+    return held.restored(approval, work.registry, work.services.keyring).compensation(made, own)
+
+
+def _key(approval: Approval) -> str:
+    return approval.subject_id.hex if approval.subject_id is not None else ""
 
 
 async def _performed_as(work: Work, approval: Approval, command: Command, requester: Actor) -> ApprovalState:

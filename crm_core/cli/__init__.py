@@ -15,7 +15,20 @@ import typer
 from rich.console import Console
 
 from crm_core import __version__
-from crm_core.cli import database, demo, docs, doctor, plugins, schema, serve, tokens, users
+from crm_core.cli import (
+    approvals,
+    chores,
+    database,
+    demo,
+    docs,
+    doctor,
+    notices,
+    plugins,
+    schema,
+    serve,
+    tokens,
+    users,
+)
 from crm_core.cli.deployment import RefusedInWords
 from crm_core.errors import ConfigurationError, Fault
 
@@ -75,11 +88,14 @@ def commands() -> typer.Typer:
 
 
 _NOUNS: Final[dict[str, typer.Typer]] = {
+    "approvals": approvals.app,
     "db": database.app,
     "plugins": plugins.app,
     "schema": schema.app,
     "token": tokens.app,
     "users": users.app,
+    "chores": chores.app,
+    "notices": notices.app,
     "docs": docs.app,
 }
 

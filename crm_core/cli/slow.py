@@ -168,6 +168,7 @@ class Examination:
         return Context(
             actor=actor,
             access=services.access(actor),
+            services=services,
             fetch=services.database.fetch,
             answer=services.database.answer,
             perform=perform,

@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from crm_core import hookimpl
 from crm_core.actors import Reach
 from crm_core.commands import Command, Perform
-from crm_core.contacts import commands, events, graphql, models
+from crm_core.contacts import commands, events, graphql, handing_over, models
 from crm_core.contacts.settings import ContactsSettings
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, Filter, ObjectType
 from crm_core.outbox.events import Event
-from crm_core.registry import RoleTemplate, Scope
+from crm_core.registry import Handover, RoleTemplate, Scope
 
 
 @hookimpl
@@ -73,6 +73,12 @@ def crm_scopes() -> Sequence[Scope]:
         Scope("contact.read", "See contacts (查看联系人)"),
         Scope("contact.write", "Enter and change contacts (录入和修改联系人)"),
     )
+
+
+@hookimpl
+def crm_handovers() -> Sequence[Handover]:
+    """Relationship cards, to their new manager."""
+    return handing_over.HANDOVERS
 
 
 @hookimpl

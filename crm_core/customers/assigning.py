@@ -47,11 +47,21 @@ async def belonging(work: Work, given: Mapping[str, Any]) -> tuple[UUID | None, 
     if "team_id" in given:
         return owner, given["team_id"]
     if owner != actor.user_id:
-        teams = frozenset(await _teams_of(work, owner))
+        teams = frozenset(await teams_of(work, owner))
     return owner, next(iter(teams)) if len(teams) == 1 else None
 
 
-async def _teams_of(work: Work, user_id: UUID | None) -> Iterable[UUID]:
+async def owner_of(work: Work, record: Any, line: str) -> UUID | None:
+    """Who owns a customer in a line (归属人); None: nobody, or the customer is not in the line."""
+    statement = select(CustomerLine.owner_id).where(
+        CustomerLine.customer_id == record.id, CustomerLine.line == line
+    )
+    found: UUID | None = await work.session.scalar(statement)
+    return found
+
+
+async def teams_of(work: Work, user_id: UUID | None) -> Iterable[UUID]:
+    """Teams of the line acted in that the user belongs to."""
     member, team = TeamMember.__table__, Team.__table__
     statement = select(team.c.id).join(member, member.c.team_id == team.c.id)
     return (
@@ -107,7 +117,7 @@ async def assign_customer(work: Work, command: AssignCustomer) -> Customer:
     """The customer with its new owner; the former one stands in the history."""
     customer: Customer = work.subject
     row = await in_acting_line(work, customer, command.scope)
-    _assign(work, customer, row, await _wanted(work, command.given()))
+    assign(work, customer, row, await _wanted(work, command.given()))
     return customer
 
 
@@ -130,7 +140,7 @@ async def bulk_assign(work: Work, command: BulkAssign) -> list[Customer]:
     )
     wanted = await _wanted(work, command.given())
     for customer in customers:
-        _assign(work, customer, rows[customer.id], wanted)
+        assign(work, customer, rows[customer.id], wanted)
     return customers
 
 
@@ -141,12 +151,13 @@ async def _wanted(work: Work, given: Mapping[str, Any]) -> dict[str, UUID | None
     if not wanted:
         raise Refused(errors.REQUIRED("ownerId"))
     if "team_id" not in wanted and wanted.get("owner_id") is not None:
-        teams = list(await _teams_of(work, wanted["owner_id"]))
+        teams = list(await teams_of(work, wanted["owner_id"]))
         wanted |= {"team_id": teams[0]} if len(teams) == 1 else {}
     return wanted
 
 
-def _assign(work: Work, customer: Customer, row: CustomerLine, wanted: Mapping[str, UUID | None]) -> None:
+def assign(work: Work, customer: Customer, row: CustomerLine, wanted: Mapping[str, UUID | None]) -> None:
+    """Set owner and team, keep the change in the history, and announce it; the same again changes nothing."""
     before = (row.owner_id, row.team_id)
     kinds = {"owner_id": (LineChangeKind.OWNER, "usr"), "team_id": (LineChangeKind.TEAM, "tea")}
     for name, value in wanted.items():

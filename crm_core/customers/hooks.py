@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from crm_core import hookimpl
 from crm_core.actors import Reach
 from crm_core.commands import Command, Perform
-from crm_core.customers import commands, events, graphql, models
+from crm_core.customers import assigning, commands, events, graphql, handing_over, models
 from crm_core.customers.settings import CustomersSettings
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType
 from crm_core.outbox.events import Event
-from crm_core.registry import RoleTemplate, Scope
+from crm_core.registry import Handover, Owner, RoleTemplate, Scope
 
 
 @hookimpl
@@ -77,6 +77,18 @@ def crm_scopes() -> Sequence[Scope]:
 
 def _all(reach: Reach, *names: str) -> dict[str, Reach]:
     return {f"customer.{name}": reach for name in names}
+
+
+@hookimpl
+def crm_owners() -> Mapping[str, Owner]:
+    """A customer's owner is that of the line."""
+    return {"Customer": assigning.owner_of}
+
+
+@hookimpl
+def crm_handovers() -> Sequence[Handover]:
+    """Customers, to their new owner."""
+    return handing_over.HANDOVERS
 
 
 @hookimpl

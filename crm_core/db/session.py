@@ -28,6 +28,9 @@ _TOO_LONG = "The statement took longer than {} s; ask for less (查询超时，�
 _ALL_IN_USE = "All database connections are in use; try again (数据库连接繁忙，请重试)"
 _TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL's states for what may work the next time: serialisation, deadlock, lock not given."""
+_UNTIED = frozenset({"40001", "40P01"})
+"""Of these, what PostgreSQL ended for the sake of another transaction: to be done once more."""
+MOST_TIES = 3
 CONNECT_SECONDS = 5.0
 Dialect = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
@@ -135,8 +138,18 @@ class Database:
         """Do a piece of work in a writing transaction, like `transaction`, with as few statements as can be.
 
         On PostgreSQL the transaction begins with the first statement that needs one (see `Unit`). A connection lost
-        while idle is noticed at the first statement; then everything is done once more, on another one.
+        while idle is noticed at the first statement; then everything is done once more, on another one. So it is when
+        the database ended this transaction to untie a deadlock: nothing of it remained.
         """
+        for _ in range(MOST_TIES):
+            try:
+                return await self._attempt(do)
+            except Fault as busy:
+                if _sqlstate(busy.__cause__ or busy) not in _UNTIED:
+                    raise
+        return await self._attempt(do)
+
+    async def _attempt(self, do: Callable[[Unit], Awaitable[T]]) -> T:
         if not self.begins_late:
             async with self.transaction() as unit:
                 return await do(unit)

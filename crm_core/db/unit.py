@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Connection, Select, TableClause, event, insert, inspect
+from sqlalchemy import Connection, TableClause, event, insert, inspect
 from sqlalchemy import exc as trouble
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session, make_transient_to_detached
@@ -17,7 +17,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from crm_core import errors
 from crm_core.db import search
 from crm_core.db.base import Base
-from crm_core.db.writer import MOST_TOGETHER, Batch, Form, Writer
+from crm_core.db.writer import MOST_TOGETHER, Batch, Form, LookUpSelect, Writer
 from crm_core.errors import Refused
 
 Watch = Callable[["Pending"], None]
@@ -164,7 +164,7 @@ class Unit(AsyncSession):
             self.sync_session.later.append((table, rows))
 
     async def rows(
-        self, key: Hashable, make: Callable[[], Select[Any]], bound: Mapping[str, Any]
+        self, key: Hashable, make: Callable[[], LookUpSelect], bound: Mapping[str, Any]
     ) -> Sequence[Sequence[Any]]:
         """Rows of a look-up whose statement is made once per key; `bound` holds the values by name."""
         pending = self.sync_session

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, Dialect, Select, TableClause, bindparam, inspect
+from sqlalchemy import BindParameter, CompoundSelect, Dialect, Select, TableClause, bindparam, inspect
 from sqlalchemy.types import TypeEngine
 
 from crm_core.db.base import Base
@@ -16,6 +16,7 @@ MOST_TOGETHER = 64
 """Rows beyond which a command's new rows are left to the ORM, which writes thousands well."""
 MOST_REMEMBERED = 500
 Process = Callable[[Any], Any] | None
+LookUpSelect: TypeAlias = Select[Any] | CompoundSelect[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Writer:
 
     # -- look-ups
 
-    def look_up(self, key: Hashable, make: Callable[[], Select[Any]]) -> LookUp:
+    def look_up(self, key: Hashable, make: Callable[[], LookUpSelect]) -> LookUp:
         """The look-up of this key; `make` gives its statement, whose values of every use have names of their own."""
         known = self._look_ups.get(key)
         if known is None:
@@ -196,7 +197,7 @@ class Writer:
             self._look_ups.move_to_end(key)
         return known
 
-    def _prepared(self, statement: Select[Any]) -> LookUp:
+    def _prepared(self, statement: LookUpSelect) -> LookUp:
         compiled = statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
         names = tuple(compiled.positiontup or ())
         processes = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from graphql import GraphQLResolveInfo
 from sqlalchemy import Executable, Row
@@ -15,6 +15,9 @@ from crm_core.commands import Options, Outcome
 from crm_core.errors import Language, Message
 from crm_core.graphql.access import Access
 from crm_core.settings import Limits
+
+if TYPE_CHECKING:
+    from crm_core.work import Services
 
 Info: TypeAlias = "GraphQLResolveInfo[Any]"
 """What graphql-core hands to a resolver."""
@@ -37,7 +40,7 @@ class Performer(Protocol):
 class Context:
     """One request. `plugin_lines` tells in which lines each plugin is enabled.
 
-    `fetch` reads rows, `answer` the JSON of a compiled statement.
+    `fetch` reads rows, `answer` the JSON of a compiled statement; `services` are for root fields in Python.
     """
 
     actor: Actor
@@ -51,6 +54,7 @@ class Context:
     plugin_lines: Mapping[str, frozenset[str]]
     request_id: str
     line: str | None = None
+    services: Services = field(kw_only=True)
     state: dict[str, Any] = field(default_factory=dict)
     loaders: dict[Hashable, DataLoader[Any, Any]] = field(default_factory=dict)
 

@@ -21,7 +21,7 @@ from crm_core.errors import Fault, Forbidden
 from crm_core.graphql.context import Context, Fetch, Info
 from crm_core.graphql.fields import Field, ObjectType, Row
 from crm_core.graphql.filters import predicate
-from crm_core.graphql.paging import Key, Page, behind, decode, encode, keys_of, page_of
+from crm_core.graphql.paging import Key, Page, behind, decode, encode, keys_of, listed, page_of
 from crm_core.graphql.values import shown
 
 Types = Mapping[str, ObjectType]
@@ -132,7 +132,7 @@ def _listing(declared: Field, owner: ObjectType | None, types: Types) -> Resolve
 
         async def load(parents: list[UUID]) -> Sequence[Any]:
             statement, t = _children(declared, owner, target, info, context, parents)
-            order = [*(declared.order(t) if declared.order else ()), *([t.c.id] if "id" in t.c else [])]
+            order = listed(declared, t)
             numbered = _numbered(statement, order, LISTING_LIMIT)
             return _grouped(await _rows(numbered, target, row["__fetch"]), parents)
 

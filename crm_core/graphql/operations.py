@@ -119,9 +119,11 @@ class Selections:
         if is_list_type(plain):
             return self._list(node, plain.of_type)
         if isinstance(plain, GraphQLInputObjectType) and isinstance(node, ObjectValueNode):
+            given = {one.name.value: one.value for one in node.fields}
             found = {
-                one.name.value: self._resolved(one.value, plain.fields[one.name.value].type)
-                for one in node.fields
+                name: self._resolved(given[name], declared.type)
+                for name, declared in plain.fields.items()  # in the schema's order, as variables are
+                if name in given
             }
             return {name: value for name, value in found.items() if value is not _ABSENT}
         place = self.places.get(node.loc.start) if node.loc else None

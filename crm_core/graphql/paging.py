@@ -13,7 +13,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
 from crm_core.graphql.access import Access
-from crm_core.graphql.fields import Id, ObjectType, Yuan
+from crm_core.graphql.fields import Field, Id, ObjectType, Yuan
 from crm_core.graphql.json_sql import Joined, Json, words
 from crm_core.graphql.values import cursor_value, from_cursor, sql_type
 
@@ -98,14 +98,34 @@ def _asked(
 def _default(kind: ObjectType, t: Any) -> list[Key]:
     keys = []
     for term in kind.order(t) if kind.order else ():
-        descending, column = False, term
-        while isinstance(column, UnaryExpression) and column.modifier in _WAYS:
-            descending |= column.modifier is operators.desc_op
-            column = column.element
+        column, descending = _column(term)
         name = str(getattr(column, "name", "key"))
-        nullable = bool(getattr(column, "nullable", True))
-        keys.append(Key(name, column, _python_type(kind, column), descending, nullable))
+        keys.append(Key(name, column, _python_type(kind, column), descending, _nullable(column)))
     return keys
+
+
+def _column(term: Any) -> tuple[Any, bool]:
+    """What a term of an order sorts by, and whether downwards."""
+    descending, column = False, term
+    while isinstance(column, UnaryExpression) and column.modifier in _WAYS:
+        descending |= column.modifier is operators.desc_op
+        column = column.element
+    return column, descending
+
+
+def _nullable(column: Any) -> bool:
+    return bool(getattr(column, "nullable", True))
+
+
+def listed(declared: Field, t: Any) -> list[ColumnElement[Any]]:
+    """The order of a plain list: as declared, nulls last as everywhere, of equals by id; alike on every database."""
+    terms = [] if declared.order is None else [_nulls_last(term) for term in declared.order(t)]
+    return [*terms, *([t.c.id] if "id" in t.c else [])]
+
+
+def _nulls_last(term: Any) -> Any:
+    column, descending = _column(term)
+    return Key("", column, None, descending, _nullable(column)).ordered(reverse=False)
 
 
 def _python_type(kind: ObjectType, column: Any) -> Any:

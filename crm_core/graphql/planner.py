@@ -33,7 +33,7 @@ from crm_core.graphql.interpreter import LISTING_LIMIT, refuse_if_denied
 from crm_core.graphql.json_sql import Json, Pairs, Sql, needed, words, writer
 from crm_core.graphql.late import Late, Unplanned
 from crm_core.graphql.operations import Selections
-from crm_core.graphql.paging import Key, Page, behind, cursor_sql, decode, keys_of, page_of
+from crm_core.graphql.paging import Key, Page, behind, cursor_sql, decode, keys_of, listed, page_of
 from crm_core.graphql.values import sql_type
 
 Path = tuple[tuple[str, bool], ...]
@@ -287,7 +287,7 @@ class Planner:
         t, _ = self._table(target, self._near(kind, row))
         own = Row(self._name("p"), t)
         pairs = self.selected(target, own, here, nodes)
-        order = [*(declared.order(t) if declared.order else ()), *([t.c.id] if "id" in t.c else [])]
+        order = listed(declared, t)
         columns = [t.c[name] for name in own.used] or [literal_column("1")]
         page = select(*columns).select_from(t).where(*self._joined(declared, target, row, t, self._few))
         page = page.order_by(*order).limit(LISTING_LIMIT)

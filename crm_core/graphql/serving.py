@@ -311,6 +311,7 @@ class GraphQLServer:
         return Context(
             actor=reader,
             access=services.access(reader),
+            services=services,
             fetch=services.database.fetch,
             answer=services.database.answer,
             perform=performing,

@@ -12,11 +12,11 @@ from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, Filter, ObjectType, Source
-from crm_core.interactions import additions, commands, events, graphql, models, refusals
+from crm_core.interactions import additions, commands, events, graphql, handing_over, models, refusals
 from crm_core.interactions.models import Channel
 from crm_core.interactions.settings import InteractionSettings
 from crm_core.outbox.events import Event
-from crm_core.registry import InteractionKind, RoleTemplate, Scope
+from crm_core.registry import Handover, InteractionKind, RoleTemplate, Scope
 
 
 @hookimpl
@@ -105,6 +105,12 @@ def crm_scopes() -> Sequence[Scope]:
             "Set cadences and callback plans, record sales meetings (管理拜访与回访计划)",
         ),
     )
+
+
+@hookimpl
+def crm_handovers() -> Sequence[Handover]:
+    """Planned interactions and open tasks."""
+    return handing_over.HANDOVERS
 
 
 @hookimpl

@@ -285,6 +285,7 @@ class Kit:
         return Context(
             actor=actor,
             access=services.access(actor),
+            services=services,
             fetch=services.database.fetch,
             answer=services.database.answer,
             perform=run,

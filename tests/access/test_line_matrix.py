@@ -15,9 +15,10 @@ from uuid import UUID
 from sqlalchemy import inspect, select
 
 from crm_core import ids
-from crm_core.access.models import ApiToken, TeamMember, UsageReview
+from crm_core.access.models import Absence, ApiToken, TeamMember, UsageReview
 from crm_core.actors import Actor, Reach
-from crm_core.approvals.models import Approval, ApprovalPolicy, ApprovalTask
+from crm_core.approvals.filed import ControlledDocument
+from crm_core.approvals.models import Approval, ApprovalBatch, ApprovalCopy, ApprovalPolicy, ApprovalTask
 from crm_core.audit.models import AuditEntry
 from crm_core.contacts.models import Contact
 from crm_core.customers.models import (
@@ -40,6 +41,7 @@ from crm_core.interactions.models import (
     SalesMeeting,
     Task,
 )
+from crm_core.notices.models import Notice, NoticeDelivery, NoticePreference
 from crm_core.outbox.models import OutboxEvent
 from crm_core.testing.kit import Kit
 
@@ -168,6 +170,9 @@ class Maker:
         for person in self.people:
             if person is not None:
                 await self.add(ApiToken, user_id=person, scopes=None, lines=None)
+                await self.add(ApprovalBatch, user_id=person, results=[])
+                await self.add(NoticePreference, user_id=person, kinds=[], language="en")
+                await self.add(Absence, user_id=person, deputy_id=self.somebody(), line=None, kinds=None)
 
     async def customer(self, lines: Sequence[str], owner: UUID | None) -> None:
         customer = await self.add(Customer, kind="PERSON", secrecy="INTERNAL")
@@ -218,24 +223,31 @@ class Maker:
         await self.add(ImportFinding, run_id=run.id, line=line)
         await self.add(AuditEntry, line=line, command={}, changes=[])
         await self.add(OutboxEvent, line=line, subject_id=first.id, data={}, changed_fields=[])
+        await self.add(ControlledDocument, line=line, state="DRAFT", kind="POLICY")
         policy = await self.add(ApprovalPolicy, line=line, stages=[], condition={})
         for asked in self.people:
             await self.approval(line, policy, asked)
+            if asked is not None:
+                own = {"user_id": asked, "line": line}
+                notice = await self.add(Notice, **own, facts={})
+                await self.add(NoticeDelivery, notice_id=notice.id, language="en", **own)
 
     async def approval(self, line: str, policy: Any, asked: UUID | None) -> None:
         known = {"policy_id": policy.id, "options": {}, "body": {}, "chain": {}, "state": "PENDING"}
         approval = await self.add(Approval, line=line, requester_id=self.somebody(), **known)
         role = None if asked else "whole west"
         await self.add(
-            ApprovalTask, approval_id=approval.id, line=line, user_id=asked, role=role, state="OPEN"
-        )
+            ApprovalTask, approval_id=approval.id, line=line, user_id=asked, role=role, state="OPEN",
+            instead_of_id=self.person(2), added_by_id=None, signer_id=self.person(3),
+        )  # fmt: skip
+        await self.add(ApprovalCopy, approval_id=approval.id, line=line, user_id=self.somebody())
 
 
 async def recorded(crm: Kit, viewers: list[Viewer]) -> Company:
     """All rows as they stand in the database."""
     kinds = [k for k in crm.services.registry.types.values() if k.rule is not None and k.model is not None]
     rows = {kind.name: await crm.rows(kind.model) for kind in kinds}
-    rows |= {model.__name__: await crm.rows(model) for model in (TeamMember, ApprovalTask)}
+    rows |= {model.__name__: await crm.rows(model) for model in (TeamMember, ApprovalTask, ApprovalCopy)}
     lines_of_customer: dict[UUID, list[Any]] = {}
     for row in rows["CustomerLine"]:
         lines_of_customer.setdefault(row.customer_id, []).append(row)
@@ -301,8 +313,10 @@ def sees_approval(c: Company, viewer: Viewer, row: Any) -> bool:
         if is_mine(viewer, g.user_id) and g.line in (None, row.line)
     }
     asked = [t for t in c.rows["ApprovalTask"] if t.approval_id == row.id]
-    return is_mine(viewer, row.requester_id) or any(
-        is_mine(viewer, t.user_id) or t.role in held for t in asked
+    shown = [t.user_id for t in c.rows["ApprovalCopy"] if t.approval_id == row.id]
+    return is_mine(viewer, row.requester_id, *shown) or any(
+        is_mine(viewer, t.user_id, t.instead_of_id, t.signer_id) or (t.user_id is None and t.role in held)
+        for t in asked
     )
 
 
@@ -320,11 +334,17 @@ ORACLE: Mapping[str, Callable[[Company, Viewer, Any], bool]] = {
     "Role": lambda _c, _v, _r: True,
     "RoleGrant": lambda _c, v, r: v.everything or r.line is None or r.line in v.reach,
     "ApiToken": lambda _c, v, r: v.everything or is_mine(v, r.user_id),
+    "Absence": lambda _c, v, r: v.everything or is_mine(v, r.user_id, r.deputy_id),
     "UsageReview": lambda _c, v, r: whole(v, r.line),
     "AuditEntry": lambda _c, v, r: whole(v, r.line),
     "Event": lambda _c, v, r: whole(v, r.line),
     "Approval": sees_approval,
+    "ApprovalBatch": lambda _c, v, r: is_mine(v, r.user_id),
+    "Notice": lambda _c, v, r: is_mine(v, r.user_id),
+    "NoticePreference": lambda _c, v, r: is_mine(v, r.user_id),
+    "NoticeDelivery": lambda _c, v, r: whole(v, r.line),
     "ApprovalPolicy": lambda _c, v, r: v.everything or r.line in v.reach,
+    "ControlledDocument": lambda _c, v, r: v.everything or r.line in v.reach,
     "Customer": lambda c, v, r: customer_in(c, v, r.id),
     "CustomerLine": lambda _c, v, r: within(v, r.line, r.owner_id, r.team_id),
     "CustomerDocument": lambda c, v, r: customer_in(c, v, r.customer_id, r.line),

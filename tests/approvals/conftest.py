@@ -80,6 +80,10 @@ class UpdateDeal(Command):
     note: str | None = omitted(description="Note.")
     account: str | None = omitted(description="Account.")
 
+    def compensation(self, _made: Sequence[UUID], before: Mapping[str, Any]) -> Command | None:
+        """The title and note as they were."""
+        return UpdateDeal(id=self.id, **{k: before[k] for k in self.given() if k in ("title", "note")})
+
 
 class GradeDeal(Command):
     """Grade a deal; never held here."""
@@ -209,7 +213,7 @@ def policy(crm: Kit) -> Policy:
         command: str, *slots: dict[str, Any], acting: str = "east", **more: Any
     ) -> dict[str, Any]:
         stages = [{"slots": list(slots) or [{"role": "line_manager"}]}]
-        given = {"name": f"signed {command}", "command": command, "stages": stages, **more}
+        given = {"name": f"signed {command}", "commands": [command], "stages": stages, **more}
         payload = await crm.done(
             "approvalPolicySet", acting=acting, input=given, select="approvalPolicy { id edition }"
         )

@@ -167,7 +167,7 @@ async def test_nobody_signs_his_own_unless_the_policy_lets_him(
     held = await hold(crm, chief)
     assert held["canSign"] is False
     assert await codes(crm, "approvalApprove", chief, input={"id": held["id"]}) == ["APPROVAL_SELF"]
-    await policy("deal.create", selfApproval=True)
+    await policy("deal.create", selfApproval="ALLOW")
     own = await hold(crm, chief, input={"title": "VW"})
     assert own["canSign"] is True
     assert (await sign(crm, chief, own["id"]))["state"] == "APPROVED"
@@ -346,7 +346,8 @@ async def test_signing_against_withdrawing_has_one_outcome(
             codes(crm, "approvalApprove", manager, input=given),
             codes(crm, "approvalWithdraw", seller, input=given),
         )
-        assert sorted(both) == [[], ["APPROVAL_FINISHED"]]
+        assert min(both) == []
+        assert max(both) in (["APPROVAL_FINISHED"], ["APPROVAL_NOT_RECALLABLE"])
         performed = f"deal {round_}" in {d["title"] for d in await deals(crm)}
         assert performed == (both[0] == [])
 
@@ -384,10 +385,10 @@ async def test_all_stages_sign_in_their_order(crm: Kit, seller: Actor, manager: 
         {"name": "manager", "slots": [{"role": "line_manager"}]},
         {"name": "register", "slots": [named]},
     ]
-    given = {"name": "orders", "command": "deal.create", "stages": stages}
+    given = {"name": "orders", "commands": ["deal.create"], "stages": stages}
     await crm.done("approvalPolicySet", input=given, acting="east")
     held = await hold(crm, seller)
-    assert await codes(crm, "approvalApprove", clerk, input={"id": held["id"]}) == ["APPROVAL_NOT_YOURS"]
+    assert await codes(crm, "approvalApprove", clerk, input={"id": held["id"]}) == ["NOT_FOUND"]
     assert (await sign(crm, manager, held["id"]))["state"] == "PENDING"
     assert (await sign(crm, clerk, held["id"]))["state"] == "APPROVED"
     assert len(await deals(crm)) == 1

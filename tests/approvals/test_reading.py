@@ -105,7 +105,7 @@ async def test_a_list_costs_the_same_number_of_statements_however_long(
 
 
 async def refusals(crm: Kit, actor: Actor | None = None, **given: Any) -> list[tuple[str, str | None]]:
-    base = {"name": "p", "command": "deal.create", "stages": [{"slots": [{"role": "line_manager"}]}]}
+    base = {"name": "p", "commands": ["deal.create"], "stages": [{"slots": [{"role": "line_manager"}]}]}
     payload = await crm.change("approvalPolicySet", actor, acting="east", input=base | given)
     return [(e["code"], e["field"]) for e in payload["userErrors"]]
 
@@ -113,18 +113,21 @@ async def refusals(crm: Kit, actor: Actor | None = None, **given: Any) -> list[t
 async def test_a_policy_that_cannot_work_is_refused_with_the_place(crm: Kit, seller: Actor) -> None:
     test = {"field": "amount", "op": "GT", "value": "dear"}
     cases: list[tuple[dict[str, Any], tuple[str, str | None]]] = [
-        ({"command": "deal.dance"}, ("POLICY_UNKNOWN_COMMAND", "command")),
-        ({"command": "user.create"}, ("POLICY_UNKNOWN_COMMAND", "command")),
-        ({"command": "approval.approve"}, ("POLICY_UNKNOWN_COMMAND", "command")),
+        ({"commands": ["deal.dance"]}, ("POLICY_UNKNOWN_COMMAND", "commands.0")),
+        ({"commands": ["user.create"]}, ("POLICY_UNKNOWN_COMMAND", "commands.0")),
+        ({"commands": ["approval.approve"]}, ("POLICY_UNKNOWN_COMMAND", "commands.0")),
         ({"stages": [{"slots": [{"role": "pope"}]}]}, ("POLICY_UNKNOWN_ROLE", "stages.0.slots.0.role")),
         (
             {"stages": [{"slots": [{"role": "role of seller"}]}]},
             ("POLICY_ROLE_CANNOT_SIGN", "stages.0.slots.0.role"),
         ),
         ({"stages": [{"slots": [{}]}]}, ("APPROVAL_SLOT", "stages.0.slots.0")),
-        ({"condition": {"all": [test]}}, ("POLICY_CONDITION", "condition.all.0")),
-        ({"condition": {"any": [test | {"field": "colour"}]}}, ("POLICY_CONDITION", "condition.any.0")),
-        ({"condition": {"all": [test | {"field": "title"}]}}, ("POLICY_CONDITION", "condition.all.0")),
+        ({"condition": {"all": [test]}}, ("POLICY_VALUE", "condition.all.0.value")),
+        (
+            {"condition": {"any": [test | {"field": "colour"}]}},
+            ("POLICY_UNKNOWN_FIELD", "condition.any.0.field"),
+        ),
+        ({"condition": {"all": [test | {"field": "title"}]}}, ("POLICY_ORDER", "condition.all.0.op")),
     ]
     for given, expected in cases:
         assert await refusals(crm, **given) == [expected], given
@@ -138,14 +141,19 @@ async def test_a_policy_is_changed_by_a_new_edition_that_keeps_the_rest(crm: Kit
     await policy("deal.create", priority=7)
     off = {"name": "signed deal.create", "enabled": False}
     await crm.done("approvalPolicySet", acting="east", input=off)
-    ask = '{ approvalPolicies(where: {name: {eq: "signed deal.create"}}) { nodes { edition enabled current priority command } } }'
+    ask = '{ approvalPolicies(where: {name: {eq: "signed deal.create"}}) { nodes { edition enabled current priority commands } } }'
     found = (await crm.data(ask))["approvalPolicies"]["nodes"]
     assert found == [
-        {"edition": 2, "enabled": False, "current": True, "priority": 7, "command": "deal.create"},
-        {"edition": 1, "enabled": True, "current": False, "priority": 7, "command": "deal.create"},
+        {"edition": 2, "enabled": False, "current": True, "priority": 7, "commands": ["deal.create"]},
+        {"edition": 1, "enabled": True, "current": False, "priority": 7, "commands": ["deal.create"]},
     ]
-    other = await refusals(crm, name="signed deal.create", command="deal.update")
-    assert other == [("POLICY_COMMAND_FIXED", "command")]
+    assert await refusals(crm, name="signed deal.create", commands=["deal.update"]) == []
+    found = (await crm.data(ask))["approvalPolicies"]["nodes"]
+    assert [(p["edition"], p["commands"]) for p in found] == [
+        (3, ["deal.update"]),
+        (2, ["deal.create"]),
+        (1, ["deal.create"]),
+    ]
 
 
 async def test_suggested_policies_are_offered_once_to_each_line_and_switched_off(crm: Kit) -> None:

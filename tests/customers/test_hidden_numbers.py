@@ -60,7 +60,7 @@ async def test_a_change_that_waits_for_a_signature_shows_no_number_either(crm: K
     assistant = await crm.actor("assistant", {**READ, "approval.request": Reach.OWN})
     await crm.actor("manager", role="line_manager")
     stages = [{"slots": [{"role": "line_manager"}]}]
-    policy = {"name": "numbers", "command": "customer.update", "stages": stages}
+    policy = {"name": "numbers", "commands": ["customer.update"], "stages": stages}
     await crm.done("approvalPolicySet", input=policy, acting="east")
     (customer,) = (await crm.data("{ customers { nodes { id } } }"))["customers"]["nodes"]
     given = {"id": customer["id"], "phones": [{"number": "13800138000"}]}

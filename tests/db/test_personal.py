@@ -26,6 +26,7 @@ NOT_A_PERSON = {
     "approval_tasks": {"stage_name"},
     "interaction_callback_plans": {"name"},
     "import_runs": {"file_name"},
+    "chores": {"name"},
 }
 
 

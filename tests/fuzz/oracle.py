@@ -110,9 +110,13 @@ class Eyes:
         if self.whole(scope, row["line"]):
             return True
         tasks = [t for t in self.world.rows["approval_tasks"] if t["approval_id"] == row["id"]]
-        return self.joined(row["line"]) and (self.mine(row["requester_id"]) or any(map(self._asked, tasks)))
+        copies = [c["user_id"] for c in self.world.rows["approval_copies"] if c["approval_id"] == row["id"]]
+        own = any(map(self.mine, [row["requester_id"], *copies])) or any(map(self._asked, tasks))
+        return self.joined(row["line"]) and own
 
     def _asked(self, task: Row) -> bool:
+        if self.mine(task["instead_of_id"]) or self.mine(task["signer_id"]):
+            return True
         if task["user_id"] is not None:
             return self.mine(task["user_id"])
         roles = {r["id"]: r["name"] for r in self.world.rows["roles"]}
@@ -176,6 +180,10 @@ _RULES: Mapping[str, Callable[[Eyes, str, Row], bool]] = {
     "Role": lambda _e, _s, _r: True,
     "RoleGrant": lambda e, s, r: r["line"] is None or _held(e, s, r),
     "ApiToken": lambda e, _s, r: e.everything("access.admin") or e.mine(r["user_id"]),
+    "Absence": lambda e, _s, r: e.everything("access.admin") or e.mine(r["user_id"]) or e.mine(r["deputy_id"]),
+    "Notice": lambda e, _s, r: e.mine(r["user_id"]),
+    "NoticePreference": lambda e, _s, r: e.mine(r["user_id"]),
+    "NoticeDelivery": _whole,
     "UsageReview": _whole, "AuditEntry": _whole, "Event": _whole, "ImportRun": _whole,
     "Approval": Eyes._approval,
     "ApprovalPolicy": _held, "Cadence": _held, "CallbackPlan": _held,

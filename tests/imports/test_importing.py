@@ -356,7 +356,7 @@ async def test_importing_takes_the_permission(crm: Kit, tmp_path: Path) -> None:
 async def test_a_policy_holds_the_whole_import_until_it_is_signed(crm: Kit, tmp_path: Path) -> None:
     boss = await crm.actor("boss", role="line_manager")
     stages = [{"slots": [{"user_id": boss.user_id}]}]
-    policy = {"name": "imports", "command": "customer.import", "enabled": True, "stages": stages}
+    policy = {"name": "imports", "commands": ["customer.import"], "enabled": True, "stages": stages}
     assert not (await crm.perform("approval_policy.set", policy, line="east")).errors
     rows = [person(1), person(2)]
     held = await customers(crm, tmp_path, rows, actor=crm.administrator)
@@ -375,7 +375,7 @@ async def test_a_policy_on_customers_holds_each_row_once(crm: Kit, tmp_path: Pat
     boss = await crm.actor("boss", role="line_manager")
     condition = {"all": [{"field": "grade", "op": "EQ", "value": "VIP"}]}
     policy = {
-        "name": "vip", "command": "customer.create", "enabled": True, "condition": condition,
+        "name": "vip", "commands": ["customer.create"], "enabled": True, "condition": condition,
         "stages": [{"slots": [{"user_id": boss.user_id}]}],
     }  # fmt: skip
     assert not (await crm.perform("approval_policy.set", policy, line="east")).errors

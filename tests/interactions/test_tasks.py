@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crm_core.actors import Reach
 from crm_core.graphql.fields import Source
 from crm_core.interactions.graphql import TASK
 from crm_core.interactions.timeline import source
@@ -49,6 +50,27 @@ async def test_a_task_is_seen_by_who_gave_it_who_does_it_and_who_reaches_the_cus
         for actor in (company.seller, company.other, company.manager)
     }
     assert seen == {"seller": 2, "other": 1, "manager": 2}
+
+
+@pytest.mark.rule("CS-212")
+async def test_a_superior_sees_what_became_of_his_peoples_tasks_and_reports_the_callbacks_he_makes(
+    company: Company, shown: Any
+) -> None:
+    reads = dict.fromkeys(("customer.read", "interaction.read", "interaction.write"), Reach.TEAM)
+    chief = await company.crm.actor("chief", reads, team=company.team, leads=True)
+    customer = await company.customer("甲公司")
+    done, _ = [await _task(company, customerId=customer) for _ in range(2)]
+    await company.do("taskComplete", id=done)
+    query = "{ tasks(orderBy: [{dueOn: ASC}]) { nodes { status assignee { name } } } }"
+    seen = (await company.crm.data(query, chief))["tasks"]["nodes"]
+    assert sorted(task["status"] for task in seen) == ["DONE", "OPEN"]
+    assert {task["assignee"]["name"] for task in seen} == {"seller"}
+    call = await company.log(
+        customer, chief, content="回访满意", reportTo=[shown("usr", company.manager.user_id)]
+    )
+    reports = "{ interactionReports { nodes { interaction { id } } } }"
+    found = (await company.crm.data(reports, company.manager))["interactionReports"]["nodes"]
+    assert found == [{"interaction": {"id": call}}]
 
 
 async def test_a_task_follows_from_an_interaction_of_its_customer(company: Company) -> None:

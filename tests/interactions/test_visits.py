@@ -79,7 +79,7 @@ async def test_a_visit_is_planned_in_advance(company: Company) -> None:
         assert refused == [("PLAN_AFTER_VISIT", "occurredAt")]
 
 
-@pytest.mark.rule("CS-106")
+@pytest.mark.rule("CS-106", "CS-191")
 async def test_a_planned_visit_is_done_reported_and_reviewed_by_the_superior(company: Company) -> None:
     visit = await company.visited(await company.customer("华信机械"))
     assert await company.codes("interactionReviewReport", company.manager, id=visit, result="ACCEPTED") == [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pluggy
 import pytest
@@ -20,8 +22,19 @@ from crm_core.errors import Message, UserError
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import Field, Filter, Source, field, query_connection
 from crm_core.loader import CORE_ROOMS, load
-from crm_core.registry import InteractionKind, PolicyTemplate, Registry, RoleTemplate, Scope
-from crm_core.work import Work
+from crm_core.notices.notifier import NoticeMessage, Notifier
+from crm_core.registry import (
+    Chore,
+    Document,
+    Handover,
+    InteractionKind,
+    NoticeKind,
+    PolicyTemplate,
+    Registry,
+    RoleTemplate,
+    Scope,
+)
+from crm_core.work import Services, Work
 from tests.loader.made import (
     NOTE,
     ROLE,
@@ -54,6 +67,18 @@ def answering(**answers: object) -> Registry:
     )
     assert registry.plugins[0].state == "loaded", registry.plugins[0].reason
     return registry
+
+
+async def a_sweep(_services: Services) -> None:
+    pass
+
+
+async def a_handover(_work: Work, _leaver: UUID, _successor: UUID, _line: str | None) -> int:
+    return 0
+
+
+async def a_pigeon(_services: Services, _message: NoticeMessage) -> None:
+    pass
 
 
 async def a_check(_work: Work, _command: Command) -> list[UserError]:
@@ -124,6 +149,33 @@ def test_crm_policies() -> None:
     assert policy in answering(crm_policies=(policy,)).policies
 
 
+async def told(_work: Work, _record: object, _state: str) -> None:
+    """A document hears of its approval."""
+
+
+async def reader(_work: Work, _matter: object) -> Sequence[UUID]:
+    """Finds users."""
+    return []
+
+
+async def owner(_work: Work, _record: object, _line: str) -> UUID | None:
+    """Who owns a note."""
+    return None
+
+
+def test_crm_documents() -> None:
+    document = Document("MemoNote", "memo.write", told, str)
+    assert answering(crm_types=(NOTE,), crm_documents=(document,)).documents["MemoNote"] == document
+
+
+def test_crm_owners() -> None:
+    assert answering(crm_types=(NOTE,), crm_owners={"MemoNote": owner}).owners["MemoNote"] is owner
+
+
+def test_crm_resolvers() -> None:
+    assert answering(crm_resolvers={"memo.reader": reader}).resolvers["memo.reader"] is reader
+
+
 def test_crm_events() -> None:
     assert answering(crm_types=(NOTE,), crm_events=(MemoWritten,)).events["memo.written"] is MemoWritten
 
@@ -156,6 +208,29 @@ def test_crm_interaction_kinds() -> None:
 def test_crm_timeline() -> None:
     source = Source("memo", no_entries)
     assert source in answering(crm_timeline=(source,)).timeline
+
+
+def test_crm_chores() -> None:
+    chore = Chore("memo.sweep", timedelta(hours=1), a_sweep)
+    assert chore in answering(crm_chores=(chore,)).chores
+
+
+def test_crm_handovers() -> None:
+    handover = Handover("memo.notes", a_handover)
+    assert ("memo", handover) in answering(crm_handovers=(handover,)).handovers
+
+
+def test_crm_notifiers() -> None:
+    notifier = Notifier("pigeon", "Pigeon 信鸽", a_pigeon)
+    found = answering(crm_notifiers=(notifier,)).notifiers
+    assert (found["pigeon"], set(found)) == (notifier, {"mail", "bot", "pigeon"})
+
+
+def test_crm_notice_kinds() -> None:
+    kind = NoticeKind("memo.due", "备忘到期", "A memo is due", "内容：{text}", "It says: {text}")
+    registry = answering(crm_notice_kinds=(kind,))
+    assert registry.notice_kinds["memo.due"] is kind
+    assert registry.messages["notice.memo.due.title"].zh == "备忘到期"
 
 
 def test_crm_migrations(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from crm_auto_dealer.orders import commands as order_commands
 from crm_auto_dealer.orders import events as order_events
 from crm_auto_dealer.orders import graphql as order_graphql
 from crm_auto_dealer.orders import models as order_models
+from crm_auto_dealer.orders import signing
 from crm_auto_dealer.settings import AutoDealerSettings
 from crm_auto_dealer.test_drives import commands as drive_commands
 from crm_auto_dealer.test_drives import events as drive_events
@@ -27,7 +28,7 @@ from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType, Source
 from crm_core.outbox.events import Event
-from crm_core.registry import Demo, InteractionKind, RoleTemplate, Scope
+from crm_core.registry import Demo, Document, InteractionKind, PolicyTemplate, RoleTemplate, Scope
 
 
 @hookimpl
@@ -103,6 +104,18 @@ def crm_interaction_kinds() -> Sequence[InteractionKind]:
 def crm_timeline() -> Sequence[Source]:
     """Test drives and orders in the customer's timeline."""
     return (*drive_graphql.TIMELINE, *order_graphql.TIMELINE)
+
+
+@hookimpl
+def crm_documents() -> Sequence[Document]:
+    """Order cards and their changes can be signed stage by stage."""
+    return signing.DOCUMENTS
+
+
+@hookimpl
+def crm_policies() -> Sequence[PolicyTemplate]:
+    """Who signs and registers them, offered to each line; off until it enables them."""
+    return signing.POLICIES
 
 
 @hookimpl

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from crm_core.actors import Reach
 from crm_core.registry import RoleTemplate, Scope
 
@@ -32,8 +30,11 @@ SCOPES = (
 _READ = ("customer.read", "contact.read", "interaction.read", TEST_DRIVE_READ, ORDER_READ)
 _WRITE = ("customer.write", "contact.write", "interaction.write", TEST_DRIVE_WRITE, ORDER_WRITE)
 
+_ASKS = {"approval.read": Reach.OWN, "approval.request": Reach.OWN}
+"""Signers of the core's roles have these from there."""
 
-def _reaching(reach: Reach, *scopes: str) -> Mapping[str, Reach]:
+
+def _reaching(reach: Reach, *scopes: str) -> dict[str, Reach]:
     return dict.fromkeys((VEHICLE_READ, *scopes), reach)
 
 
@@ -51,11 +52,12 @@ ROLES = (
         "sales_assistant",
         "销售助理 Sales assistant",
         # registering records the purchase with the customer (CS-001)
-        _reaching(Reach.LINE, *_READ, "customer.write", VEHICLE_WRITE, ORDER_REGISTER),
+        _reaching(Reach.LINE, *_READ, "customer.write", VEHICLE_WRITE, ORDER_REGISTER, "approval.sign")
+        | _ASKS,
     ),
     RoleTemplate(
         "department_manager",
         "部门经理 Department manager",
-        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, PERSONAL_USE),
+        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, PERSONAL_USE, "approval.sign") | _ASKS,
     ),
 )

@@ -85,7 +85,7 @@ async def test_a_dealers_car_is_no_transport_without_consent(dealer: Dealer, use
     assert seen == {"vehicle": {"state": "READY"}}
 
 
-@pytest.mark.rule("AD-041")
+@pytest.mark.rule("AD-041", "CS-206")
 async def test_only_the_department_manager_consents(dealer: Dealer) -> None:
     car = await dealer.car()
     given = {"id": car, "userId": f"usr_{dealer.manager.user_id.hex}", "until": "2025-11-10T00:00:00Z"}  # type: ignore[union-attr]  # actors of the kit are users

@@ -24,14 +24,22 @@ def upgrade() -> None:
         sa.Column("line", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("title", sa.String(length=200), nullable=False),
-        sa.Column("command_kind", sa.String(length=80), nullable=False),
+        sa.Column("commands", JsonValue, nullable=False),
+        sa.Column("document", sa.String(length=80), nullable=True),
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
-        sa.Column("self_approval", sa.Boolean(), nullable=False),
+        sa.Column("self_approval", sa.String(length=40), nullable=False),
+        sa.Column("same_signer", sa.String(length=40), nullable=False),
+        sa.Column("withdraw_days", sa.Integer(), nullable=True),
+        sa.Column("lock", sa.Boolean(), nullable=False),
+        sa.Column("forbid", sa.Boolean(), nullable=False),
+        sa.Column("valid_days", sa.Integer(), nullable=True),
+        sa.Column("valid_for", JsonValue, nullable=False),
         sa.Column("stages", JsonValue, nullable=False),
         sa.Column("condition", JsonValue, nullable=False),
         sa.Column("valid_from", UtcDateTime(), nullable=False),
+        sa.Column("valid_to", UtcDateTime(), nullable=True),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -39,10 +47,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approval_policies")),
         sa.UniqueConstraint("line", "name", "edition", name=op.f("uq_approval_policies_line_name_edition")),
     )
-    with op.batch_alter_table("approval_policies", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_approval_policies_line_command_kind", ["line", "command_kind"], unique=False
-        )
+
+    op.create_table(
+        "approval_targets",
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("target", sa.String(length=80), nullable=False),
+        sa.Column("line", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["policy_id"],
+            ["approval_policies.id"],
+            name=op.f("fk_approval_targets_policy_id_approval_policies"),
+        ),
+        sa.PrimaryKeyConstraint("policy_id", "target", name=op.f("pk_approval_targets")),
+    )
+    with op.batch_alter_table("approval_targets", schema=None) as batch_op:
+        batch_op.create_index("ix_approval_targets_line_target", ["line", "target"], unique=False)
 
     op.create_table(
         "audit_entries",
@@ -248,7 +267,11 @@ def upgrade() -> None:
         sa.Column("options", JsonValue, nullable=False),
         sa.Column("policy_id", sa.Uuid(), nullable=False),
         sa.Column("policy_edition", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("document", sa.String(length=80), nullable=True),
+        sa.Column("locked", sa.Boolean(), nullable=False),
         sa.Column("self_approval", sa.Boolean(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=40), nullable=False),
         sa.Column("chain", JsonValue, nullable=False),
         sa.Column("diff", JsonValue, nullable=False),
@@ -261,6 +284,9 @@ def upgrade() -> None:
         sa.Column("conflicts", JsonValue, nullable=False),
         sa.Column("comment", sa.String(length=2000), nullable=False),
         sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("withdrawable_until", UtcDateTime(), nullable=True),
+        sa.Column("valid_until", UtcDateTime(), nullable=True),
+        sa.Column("urged_at", UtcDateTime(), nullable=True),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -274,7 +300,15 @@ def upgrade() -> None:
     with op.batch_alter_table("approvals", schema=None) as batch_op:
         batch_op.create_index("ix_approvals_line_kind_id", ["line", "kind", "id"], unique=False)
         batch_op.create_index("ix_approvals_line_state_id", ["line", "state", "id"], unique=False)
+        batch_op.create_index(
+            "ix_approvals_locked",
+            ["subject_id"],
+            unique=False,
+            sqlite_where=sa.text("locked"),
+            postgresql_where=sa.text("locked"),
+        )
         batch_op.create_index("ix_approvals_requester_id_id", ["requester_id", "id"], unique=False)
+        batch_op.create_index("ix_approvals_standing", ["requester_id", "kind", "valid_until"], unique=False)
         batch_op.create_index("ix_approvals_subject_id_id", ["subject_id", "id"], unique=False)
         batch_op.create_index("ix_approvals_subject_ref_id", ["subject_ref", "id"], unique=False)
 
@@ -481,17 +515,35 @@ def upgrade() -> None:
         sa.Column("stage", sa.Integer(), nullable=False),
         sa.Column("stage_name", sa.String(length=120), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("role", sa.String(length=60), nullable=True),
         sa.Column("user_id", sa.Uuid(), nullable=True),
+        sa.Column("instead_of_id", sa.Uuid(), nullable=True),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
+        sa.Column("added", sa.String(length=40), nullable=True),
+        sa.Column("added_by_id", sa.Uuid(), nullable=True),
         sa.Column("state", sa.String(length=40), nullable=False),
         sa.Column("signer_id", sa.Uuid(), nullable=True),
         sa.Column("answer", sa.String(length=40), nullable=True),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
         sa.Column("comment", sa.String(length=2000), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=True),
+        sa.Column("opened_at", UtcDateTime(), nullable=True),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
+        sa.Column("due_provisional", sa.Boolean(), nullable=False),
+        sa.Column("remind_at", UtcDateTime(), nullable=True),
+        sa.Column("overdue", sa.Boolean(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
+            ["added_by_id"], ["users.id"], name=op.f("fk_approval_tasks_added_by_id_users")
+        ),
+        sa.ForeignKeyConstraint(
             ["approval_id"], ["approvals.id"], name=op.f("fk_approval_tasks_approval_id_approvals")
+        ),
+        sa.ForeignKeyConstraint(
+            ["instead_of_id"], ["users.id"], name=op.f("fk_approval_tasks_instead_of_id_users")
         ),
         sa.ForeignKeyConstraint(["signer_id"], ["users.id"], name=op.f("fk_approval_tasks_signer_id_users")),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_approval_tasks_user_id_users")),
@@ -499,8 +551,58 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("approval_tasks", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_approval_tasks_approval_id"), ["approval_id"], unique=False)
-        batch_op.create_index("ix_approval_tasks_role_line_state", ["role", "line", "state"], unique=False)
-        batch_op.create_index("ix_approval_tasks_user_id_state", ["user_id", "state"], unique=False)
+        batch_op.create_index(
+            "ix_approval_tasks_instead_of_id_state_approval_id",
+            ["instead_of_id", "state", "approval_id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            "ix_approval_tasks_of_role",
+            ["role", "line", "state", "approval_id"],
+            unique=False,
+            sqlite_where=sa.text("user_id IS NULL"),
+            postgresql_where=sa.text("user_id IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_approval_tasks_signer_id_approval_id", ["signer_id", "approval_id"], unique=False
+        )
+        batch_op.create_index("ix_approval_tasks_state_due_at", ["state", "due_at"], unique=False)
+        batch_op.create_index("ix_approval_tasks_state_remind_at", ["state", "remind_at"], unique=False)
+        batch_op.create_index(
+            "ix_approval_tasks_user_id_state_approval_id", ["user_id", "state", "approval_id"], unique=False
+        )
+
+    op.create_table(
+        "approval_copies",
+        sa.Column("approval_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("line", sa.String(length=40), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("read_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["approval_id"], ["approvals.id"], name=op.f("fk_approval_copies_approval_id_approvals")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_approval_copies_user_id_users")),
+        sa.PrimaryKeyConstraint("approval_id", "user_id", name=op.f("pk_approval_copies")),
+    )
+    with op.batch_alter_table("approval_copies", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_approval_copies_user_id_approval_id", ["user_id", "approval_id"], unique=False
+        )
+
+    op.create_table(
+        "approval_batches",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("results", JsonValue, nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_approval_batches_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approval_batches")),
+    )
+    with op.batch_alter_table("approval_batches", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_approval_batches_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "contacts",
@@ -1324,9 +1426,25 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_contacts_card_check_due_at"))
 
     op.drop_table("contacts")
+    with op.batch_alter_table("approval_batches", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_approval_batches_user_id"))
+
+    op.drop_table("approval_batches")
+    with op.batch_alter_table("approval_copies", schema=None) as batch_op:
+        batch_op.drop_index("ix_approval_copies_user_id_approval_id")
+
+    op.drop_table("approval_copies")
     with op.batch_alter_table("approval_tasks", schema=None) as batch_op:
-        batch_op.drop_index("ix_approval_tasks_user_id_state")
-        batch_op.drop_index("ix_approval_tasks_role_line_state")
+        batch_op.drop_index("ix_approval_tasks_user_id_state_approval_id")
+        batch_op.drop_index("ix_approval_tasks_state_remind_at")
+        batch_op.drop_index("ix_approval_tasks_state_due_at")
+        batch_op.drop_index("ix_approval_tasks_signer_id_approval_id")
+        batch_op.drop_index(
+            "ix_approval_tasks_of_role",
+            sqlite_where=sa.text("user_id IS NULL"),
+            postgresql_where=sa.text("user_id IS NULL"),
+        )
+        batch_op.drop_index("ix_approval_tasks_instead_of_id_state_approval_id")
         batch_op.drop_index(batch_op.f("ix_approval_tasks_approval_id"))
 
     op.drop_table("approval_tasks")
@@ -1372,7 +1490,11 @@ def downgrade() -> None:
     with op.batch_alter_table("approvals", schema=None) as batch_op:
         batch_op.drop_index("ix_approvals_subject_ref_id")
         batch_op.drop_index("ix_approvals_subject_id_id")
+        batch_op.drop_index("ix_approvals_standing")
         batch_op.drop_index("ix_approvals_requester_id_id")
+        batch_op.drop_index(
+            "ix_approvals_locked", sqlite_where=sa.text("locked"), postgresql_where=sa.text("locked")
+        )
         batch_op.drop_index("ix_approvals_line_state_id")
         batch_op.drop_index("ix_approvals_line_kind_id")
 
@@ -1415,8 +1537,9 @@ def downgrade() -> None:
         batch_op.drop_index("ix_audit_entries_actor_id_id")
 
     op.drop_table("audit_entries")
-    with op.batch_alter_table("approval_policies", schema=None) as batch_op:
-        batch_op.drop_index("ix_approval_policies_line_command_kind")
+    with op.batch_alter_table("approval_targets", schema=None) as batch_op:
+        batch_op.drop_index("ix_approval_targets_line_target")
 
+    op.drop_table("approval_targets")
     op.drop_table("approval_policies")
     # ### end Alembic commands ###

@@ -34,6 +34,7 @@ from crm_auto_dealer.vehicles.commands import VehicleId
 from crm_auto_dealer.vehicles.models import Vehicle, VehicleState
 from crm_core import errors
 from crm_core.access.commands import UserId
+from crm_core.approvals.starting import policy_for
 from crm_core.commands import Command, Money, Part, Perform, Ref, omitted
 from crm_core.customers.dossier import RecordTransaction
 from crm_core.customers.inputs import CustomerId
@@ -70,6 +71,18 @@ ONE_PERSON = Message(
     "该订单由您签字，须由销售助理登记。",
     rule="AD-050",
 )
+UNSIGNED = Message(
+    "AUTO_DEALER_UNSIGNED",
+    "Nobody has signed this order; the sales manager or a team leader does before it is registered.",
+    "该订单尚无人签字，须先由销售经理或组长签字再登记。",
+    rule="AD-050",
+)
+SIGNED_BY_POLICY = Message(
+    "AUTO_DEALER_SIGNED_BY_POLICY",
+    "A sign-off policy of the line is in force for this; hand it in with approvalSubmit.",
+    "该业务线已启用审批规则，请用 approvalSubmit 提交审批。",
+    rule="AD-050",
+)
 NOTHING_CHANGES = Message(
     "AUTO_DEALER_NOTHING_CHANGES",
     "This leaves the order as it is; name at least one thing to change.",
@@ -93,7 +106,7 @@ CANCELLING_NEEDS_SIGNATURE = Message(
 )
 MESSAGES = (
     DATED_AHEAD, DATED_BACK, MODEL_MISSING, VEHICLE_SOLD, DEPOSIT_TOO_HIGH, OWN_ORDER, ONE_PERSON, NOTHING_CHANGES,
-    NOT_CHANGEABLE, CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE,
+    NOT_CHANGEABLE, CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE, SIGNED_BY_POLICY, UNSIGNED,
 )  # fmt: skip
 
 OrderId = Annotated[UUID, Ref("OrderCard", "ord")]
@@ -156,8 +169,12 @@ class SignOrder(Command):
 
 
 async def sign_order(work: Work, command: SignOrder) -> OrderCard:  # the subject says all
-    """The signed order, which still has no effect; nobody signs his own, unless the dealer allows it."""
+    """The signed order, which still has no effect; nobody signs his own, unless the dealer allows it.
+
+    Where a sign-off policy of the line is in force for orders, they are signed through it alone.
+    """
     order: OrderCard = work.subject
+    await _refuse_beside_policy(work, "OrderCard", order)
     state = moved(ORDER_LIFE, order.state, "sign", rule="AD-050")
     _refuse_own(work, order)
     order.state = state
@@ -186,6 +203,12 @@ async def register_order(work: Work, command: RegisterOrder) -> OrderCard:
     if order.signed_by_id == work.actor.user_id:
         raise Refused(ONE_PERSON("id"))
     order.state = state
+    await registered(work, order)
+    return order
+
+
+async def registered(work: Work, order: OrderCard) -> None:
+    """Note who registers, and the purchase with the customer (AD-050, CS-001)."""
     order.registered_by_id, order.registered_at = work.actor.user_id, work.now
     await work.run(
         RecordTransaction(
@@ -196,7 +219,6 @@ async def register_order(work: Work, command: RegisterOrder) -> OrderCard:
         )
     )
     work.record(OrderRegistered.of(order))
-    return order
 
 
 class OrderContent(Part):
@@ -257,7 +279,14 @@ class SignOrderChange(Command):
 async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:
     """The order with its new content, governed by today's date; a change that no longer changes anything is refused."""
     change: OrderChange = work.subject
+    await _refuse_beside_policy(work, "OrderChange", change)
     order = await work.get(OrderCard, change.order_id, "id", lock=True)
+    await changed(work, change, order)
+    return order
+
+
+async def changed(work: Work, change: OrderChange, order: OrderCard) -> None:
+    """Give the order the content of the change that the actor signs, and the day it governs by (AD-051, AD-052)."""
     _decide(work, change, "sign")
     _refuse_own(work, order)
     content = OrderContent.model_validate(change.proposed)
@@ -270,7 +299,6 @@ async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:
     order.governing_on = local_day(work, work.now)
     work.record(OrderChangeSigned.of(change))
     work.record(OrderChanged.of(order))
-    return order
 
 
 class RejectOrderChange(Command):
@@ -286,9 +314,14 @@ class RejectOrderChange(Command):
 async def reject_order_change(work: Work, command: RejectOrderChange) -> OrderChange:
     """The refused change."""
     change: OrderChange = work.subject
+    rejected(work, change)
+    return change
+
+
+def rejected(work: Work, change: OrderChange) -> None:
+    """The order keeps its content."""
     _decide(work, change, "reject")
     work.record(OrderChangeRejected.of(change))
-    return change
 
 
 class CancelOrder(Command):
@@ -309,8 +342,7 @@ async def cancel_order(work: Work, command: CancelOrder) -> OrderCard:
         raise Refused(CANCELLING_NEEDS_SIGNATURE("id"))
     change = await work.session.scalar(pending_change(order.id))
     if change is not None:
-        _decide(work, change, "reject")
-        work.record(OrderChangeRejected.of(change))
+        rejected(work, change)
     order.state = state
     work.record(OrderCancelled.of(order))
     return order
@@ -341,9 +373,19 @@ def _wrong_day(work: Work, ordered_on: date) -> list[UserError]:
     return [DATED_BACK("orderedOn", earliest=earliest.isoformat())] if ordered_on < earliest else []
 
 
+async def _refuse_beside_policy(work: Work, document: str, record: OrderCard | OrderChange) -> None:
+    """Where a policy has orders signed stage by stage, no single signature beside it counts (AD-050, AD-051)."""
+    if await policy_for(work, work.acting_line, document, None, record) is not None:
+        raise Refused(SIGNED_BY_POLICY("id"))
+
+
 def _refuse_own(work: Work, order: OrderCard) -> None:
+    refuse_own(work, order, work.actor.user_id)
+
+
+def refuse_own(work: Work, order: OrderCard, signer: UUID | None) -> None:
     """Refuse the consultant of an order as its signer, unless the dealer allows it (AD-050)."""
-    own = order.owner_id is not None and order.owner_id == work.actor.user_id
+    own = order.owner_id is not None and order.owner_id == signer
     if own and not _settings(work).allow_self_signing:
         raise Refused(OWN_ORDER("id"))
 

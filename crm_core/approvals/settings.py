@@ -1,0 +1,20 @@
+"""Settings of approvals: the links by which people sign out of a mail or chat."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ApprovalsSettings(BaseModel):
+    """Settings of approvals (审批)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    link_hours: int = Field(
+        72, ge=1, le=2_160, description="Hours after which a link to sign is dead (审批链接有效小时数)."
+    )
+    link_channels: list[str] = Field(
+        ["mail"],
+        description="Channels whose notices carry a link to sign; who reads the message can sign with it, so never a "
+        "group chat; empty: no links (携带审批链接的渠道).",
+    )

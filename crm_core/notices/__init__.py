@@ -1,0 +1,1 @@
+"""Notices (通知): messages to users, delivered by mail, chat bots and whatever plugins add, over an outbox."""
