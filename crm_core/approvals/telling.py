@@ -15,7 +15,7 @@ from crm_core.approvals.models import Approval, ApprovalTask
 from crm_core.approvals.notices import ASKED, COPIED, DECIDED, RETURNED
 from crm_core.approvals.queries import holders
 from crm_core.approvals.titles import title_of
-from crm_core.approvals.words import ApprovalTaskKind, ApprovalTaskState, State, Task
+from crm_core.approvals.words import ApprovalState, ApprovalTaskKind, ApprovalTaskState, State, Task
 from crm_core.errors import Language
 from crm_core.notices.notifying import notify
 from crm_core.work import Work
@@ -37,7 +37,8 @@ async def tell(work: Work, approval: Approval, state: State, before: State | Non
     shown = [user for user in state.copied if before is None or user not in before.copied]
     if shown:
         await tell_about(work, approval, shown, COPIED)
-    if state.ended and (before is None or not before.ended):
+    waiting = (ApprovalState.PENDING, ApprovalState.RETURNED)
+    if state.status not in waiting and (before is None or before.status is not state.status):
         await tell_about(work, approval, [state.requester], DECIDED)
 
 

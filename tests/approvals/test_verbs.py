@@ -207,6 +207,7 @@ async def test_a_conflict_is_resubmitted_on_what_stands_now(
     held = await hold(crm, seller, "dealUpdate", input={"id": deal, "note": "mine"})
     await crm.done("dealUpdate", seller, input={"id": deal, "note": "theirs"})
     assert (await sign(crm, manager, held["id"]))["state"] == "CONFLICT"
+    assert (await told(crm, seller))[0] == "approval.decided"
     again = await do(crm, seller, "Resubmit", held)
     assert (again["state"], again["reasons"]) == ("PENDING", [])
     assert (await sign(crm, manager, held["id"]))["state"] == "APPROVED"
