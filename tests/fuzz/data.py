@@ -414,6 +414,7 @@ def _policy(m: _Maker, row: Row, number: int) -> None:
         "same_signer": "SIGN",
         "valid_to": None,
         "document": None,
+        "valid_for": m.chance.sample(["amount", "title"], m.chance.randrange(3)),
     }
     row |= {"valid_from": m.chance.choice(MOMENTS[:6]), "condition": {"all": []}}
     row["stages"] = [{"name": "s", "rule": "ALL", "slots": [{"role": "administrator", "rule": "ANY"}]}]
