@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 from uuid import UUID
 
 from crm_core import ids
@@ -13,6 +12,7 @@ from crm_core.access.deputies import Away, deputy
 from crm_core.access.superiors import superiors
 from crm_core.approvals.conditions import Facts, matches, place_of
 from crm_core.approvals.known import record_facts
+from crm_core.approvals.policy import ADMINISTRATOR
 from crm_core.approvals.queries import enabled_of, holders, near_holders, roles_held, teams_in
 from crm_core.approvals.stages import ApprovalSlot, ApprovalStage, ApprovalWithin
 from crm_core.approvals.words import ApprovalEmpty, ApprovalRule, ApprovalSelf, Asked, Seat
@@ -20,9 +20,6 @@ from crm_core.commands import Command
 from crm_core.db.base import Base
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
-
-ADMINISTRATOR: Final = "administrator"
-"""The role that is asked where nobody else can be."""
 
 NO_SIGNER = Message(
     "APPROVAL_NO_SIGNER",

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
+from sqlalchemy import select
 
 from crm_core import ids
 from crm_core.access.commands import UserId
@@ -22,15 +23,18 @@ from crm_core.approvals.events import (
     ApprovalUrged,
 )
 from crm_core.approvals.models import Approval, ApprovalTask
-from crm_core.approvals.moving import REFUSALS, Moved, move, policy_of
-from crm_core.approvals.performing import NOT_RECALLABLE, compensation_of
+from crm_core.approvals.moving import REFUSALS, Moved, move
+from crm_core.approvals.notices import URGED
+from crm_core.approvals.performing import NOT_RECALLABLE
 from crm_core.approvals.queries import SIGN, enabled_of, roles_held
+from crm_core.approvals.telling import people_of, tell_about
 from crm_core.approvals.words import (
     Add,
     Adopt,
     ApprovalAdded,
     ApprovalPlace,
     ApprovalState,
+    ApprovalTaskState,
     Approve,
     Asked,
     Copy,
@@ -133,8 +137,8 @@ def concluded(work: Work, approval: Approval, moved: Moved, comment: str) -> App
         work.record(ApprovalSigned.of(approval, command=approval.kind))
         return approval
     approval.comment = comment
-    if moved.after.ended:
-        approval.sealed = None if approval.withdrawable_until is None else approval.sealed
+    if moved.after.ended and approval.withdrawable_until is None:
+        approval.sealed = None
     work.record(ApprovalDecided.of(approval, command=approval.kind, state=approval.state))
     return approval
 
@@ -175,17 +179,13 @@ async def withdraw(work: Work, command: WithdrawApproval) -> Approval:
     approval: Approval = work.subject
     recall = approval.state == ApprovalState.APPROVED
     if recall:
-        await _refuse_late(work, approval)
+        _refuse_late(work, approval)
     moved = await _act(work, Recall(command.comment) if recall else Withdraw(command.comment))
     return concluded(work, approval, moved, command.comment)
 
 
-async def _refuse_late(work: Work, approval: Approval) -> None:
-    days = (await policy_of(work, approval)).withdraw_days
-    decided = approval.decided_at
-    if days is None or decided is None or work.now > decided + timedelta(days=days):
-        raise Refused(NOT_RECALLABLE("id"))
-    if compensation_of(work, approval) is None:
+def _refuse_late(work: Work, approval: Approval) -> None:
+    if approval.withdrawable_until is None or work.now > approval.withdrawable_until:
         raise Refused(NOT_RECALLABLE("id"))
 
 
@@ -316,6 +316,11 @@ async def urge(work: Work, command: UrgeApproval) -> Approval:
         raise Refused(TOO_SOON("id"))
     await _act(work, Urge(command.comment))
     approval.urged_at = work.now
+    waiting = select(ApprovalTask).where(
+        ApprovalTask.approval_id == approval.id, ApprovalTask.state == ApprovalTaskState.OPEN.value
+    )
+    tasks = (await work.session.execute(waiting.order_by(ApprovalTask.position))).scalars().all()
+    await tell_about(work, approval, await people_of(work, approval, tasks), URGED, urgent=True)
     work.record(ApprovalUrged.of(approval, command=approval.kind))
     return approval
 

@@ -111,6 +111,11 @@ APPROVAL = ObjectType(
         ),
         field("locked", bool, "Whether the record cannot be changed meanwhile (锁定).", nullable=False),
         field("round", int, "How often it began anew, from 0 (轮次).", nullable=False),
+        field(
+            "withdrawableUntil",
+            datetime,
+            "Until when what was performed may be taken back; null: not, or not any more (可撤回至).",
+        ),
         field("urgedAt", datetime, "When its signers were last reminded (催办时间)."),
         relation(
             "requester", "User", "Who asked for it (申请人).", on=lambda a, u, _x: u.c.id == a.c.requester_id

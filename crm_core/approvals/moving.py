@@ -16,7 +16,7 @@ from crm_core.approvals import held
 from crm_core.approvals.asking import NO_SIGNER, Matter, applies, seat
 from crm_core.approvals.chain import apply
 from crm_core.approvals.models import Approval, ApprovalCopy, ApprovalPolicy, ApprovalTask
-from crm_core.approvals.performing import compensated, performed
+from crm_core.approvals.performing import compensated, compensation_of, performed
 from crm_core.approvals.stages import STAGES, ApprovalDeadline, ApprovalStage
 from crm_core.approvals.standing import valid_until
 from crm_core.approvals.telling import tell
@@ -102,11 +102,6 @@ class Moved:
     effects: Effects
     before: State
     after: State
-
-    def tasks(self, state: ApprovalTaskState) -> list[Task]:
-        """Tasks that are in this state now, and were not before."""
-        was = {task.id: task.state for task in self.before.tasks}
-        return [t for t in self.after.tasks if t.state is state and was.get(t.id) is not state]
 
     @property
     def displaced(self) -> set[UUID]:
@@ -243,12 +238,21 @@ async def _write(work: Work, approval: Approval, moved: Moved) -> None:
     approval.requester_id = state.requester
     if moved.finished:
         approval.decided_at = work.now
-        if state.status is ApprovalState.APPROVED:
-            approval.valid_until = valid_until(work, await policy_of(work, approval))
+        policy = await policy_of(work, approval)
+        approved = state.status is ApprovalState.APPROVED
+        approval.valid_until = valid_until(work, policy) if approved else None
+        approval.withdrawable_until = _withdrawable(work, approval, policy) if approved else None
         approval.locked = approval.locked and not state.ended
     await _write_tasks(work, approval, moved)
     for user in moved.copied:
         work.session.add(ApprovalCopy(approval_id=approval.id, user_id=user, line=approval.line, at=work.now))
+
+
+def _withdrawable(work: Work, approval: Approval, policy: ApprovalPolicy) -> datetime | None:
+    """Until when what was performed may be taken back; None: not at all, or nothing undoes it."""
+    if policy.withdraw_days is None or compensation_of(work, approval) is None:
+        return None
+    return work.now + timedelta(days=policy.withdraw_days)
 
 
 async def _write_tasks(work: Work, approval: Approval, moved: Moved) -> None:

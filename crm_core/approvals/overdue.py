@@ -18,6 +18,7 @@ from crm_core.approvals.events import ApprovalHandedOn
 from crm_core.approvals.models import Approval, ApprovalTask
 from crm_core.approvals.moving import STATE, SYSTEM, move, policy_of, stages_of
 from crm_core.approvals.notices import ESCALATED, REMINDER
+from crm_core.approvals.policy import ADMINISTRATOR
 from crm_core.approvals.queries import enabled_of, holders
 from crm_core.approvals.stages import ApprovalDeadline, ApprovalOverdue
 from crm_core.approvals.telling import people_of, tell_about
@@ -167,9 +168,7 @@ async def hand_over(work: Work, leaver: UUID, successor: UUID, line: str | None)
             continue  # done while we waited for the request
         own = approval.requester_id == successor and not approval.self_approval
         heir = (
-            Asked(ids.uuid7(), user=successor)
-            if able and not own
-            else Asked(ids.uuid7(), role="administrator")
+            Asked(ids.uuid7(), user=successor) if able and not own else Asked(ids.uuid7(), role=ADMINISTRATOR)
         )
         await move(work, approval, Transfer(row.id, heir, forced=True), SYSTEM)
         shown = [f"usr_{successor.hex}"] if heir.user is not None else []

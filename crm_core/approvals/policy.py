@@ -54,6 +54,7 @@ __all__ = (
 
 SIGN: Final = "approval.sign"
 ADMINISTRATOR: Final = "administrator"
+"""The role that is asked where nobody else can be."""
 MOST_CLAIMS: Final = 20_000
 _FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)

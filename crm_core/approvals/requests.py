@@ -14,11 +14,12 @@ from crm_core.approvals.commands import REQUEST, ApprovalId, ApproveApproval, Co
 from crm_core.approvals.events import ApprovalResubmitted
 from crm_core.approvals.inbox import make_findable
 from crm_core.approvals.models import Approval, ApprovalBatch
-from crm_core.approvals.moving import move, passes_over, policy_of
+from crm_core.approvals.moving import SYSTEM, move, passes_over, policy_of
+from crm_core.approvals.performing import performed
 from crm_core.approvals.queries import SIGN, is_being_signed
 from crm_core.approvals.starting import begun, change_held, keep_record, matter_for, policy_for
 from crm_core.approvals.telling import tell
-from crm_core.approvals.words import ApprovalState, Resubmit
+from crm_core.approvals.words import ApprovalState, Resubmit, Settle
 from crm_core.commands import Command, Perform, Ref, user_errors
 from crm_core.errors import Message, Refused
 from crm_core.registry import Document
@@ -69,6 +70,10 @@ async def submit(work: Work, command: SubmitRecord) -> Approval:
     approval = keep_record(work, policy, state, record)
     await document.told(work, record, ApprovalState.PENDING.value)
     await make_findable(work, approval)
+    if state.status is ApprovalState.APPROVED:  # nobody is asked: it goes its way at once
+        await work.flush()
+        moved = await move(work, approval, Settle(await performed(work, approval)), SYSTEM)
+        return concluded(work, approval, moved, "")
     await tell(work, approval, state)
     return approval
 

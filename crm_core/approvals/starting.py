@@ -170,7 +170,7 @@ def keep_record(work: Work, policy: ApprovalPolicy, state: State, record: Any) -
     kind = work.registry.type_of(type(record))
     approval = Approval(
         **_common(work, policy, state, ids.uuid7()),
-        kind=f"{kind.name}",
+        kind=kind.name,
         command_version=1,
         title=work.registry.documents[kind.name].title(record),
         document=kind.name,

@@ -52,9 +52,8 @@ async def people_of(work: Work, approval: Approval, tasks: Iterable[Task | Appro
             found |= dict.fromkeys(await holders(work.session, str(task.role), approval.line))
         else:
             found |= dict.fromkeys(one for one in (named, absent) if one is not None)
-    if not approval.self_approval:
-        found.pop(approval.requester_id, None) if len(found) > 1 else None
-    return list(found)
+    others = [one for one in found if one != approval.requester_id]
+    return others if others and not approval.self_approval else list(found)
 
 
 async def tell_about(

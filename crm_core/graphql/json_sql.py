@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -69,7 +70,7 @@ def words(text: str) -> Sql:
     return literal_column("'" + text.replace("'", "''") + "'", Text())
 
 
-class Json:
+class Json(ABC):
     """How one dialect writes JSON. `value` writes a declared value; the others put objects and lists together.
 
     `flat`: aggregates may stand inside an object, so that a statement needs fewer levels.
@@ -77,41 +78,41 @@ class Json:
 
     flat = False
 
+    @abstractmethod
     def value(self, sql: Sql, type_: Any) -> Sql:
         """A value of a declared type (null stays null)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inline(self, pairs: Pairs, rows: CTE | None = None) -> Sql:
         """An object of values that stand at hand, or that refer to named rows given with it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def one(self, pairs: Pairs, rows: Select[Any], *, sure: bool = False) -> Sql:
         """An object of the only row of a statement without columns; null where there is none (`sure`: there is one)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def many(self, pairs: Pairs, rows: Select[Any]) -> Sql:
         """The list of objects of a statement's rows, in their order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gathered(self, pairs: Pairs, only: ColumnElement[bool]) -> Sql:
         """As an aggregate: the list of objects of those rows for which the condition holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hexadecimal(self, text: Sql) -> Sql:
         """A text in UTF-8 as lower-case hex."""
-        raise NotImplementedError
 
+    @abstractmethod
     def text(self, sql: Sql, type_: Any) -> Sql:
         """A sort key as JSON text, ids without prefix, money in fen; for cursors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nothing(self) -> Sql:
         """The value null."""
-        raise NotImplementedError
 
+    @abstractmethod
     def truth(self, condition: Sql) -> Sql:
         """A condition that is never null."""
-        raise NotImplementedError
 
 
 class _PostgresJson(Json):

@@ -194,6 +194,7 @@ async def test_signers_are_reminded_once_an_hour(
     held = await hold(crm, seller)
     assert await refused(crm, manager, "Urge", held) == ["APPROVAL_NOT_REQUESTER"]
     await do(crm, seller, "Urge", held)
+    assert await told(crm, manager) == ["approval.urged", "approval.asked"]
     assert await refused(crm, seller, "Urge", held) == ["APPROVAL_URGED_LATELY"]
     crm.services.clock.advance(hours=1)  # type: ignore[attr-defined]  # the kit's clock
     await do(crm, seller, "Urge", held)
