@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup check fix test test-long fuzz fuzz-approvals bench-read explain demo serve rules rules-check docs docs-check schema graphiql clean
+.PHONY: help setup check fix test test-long fuzz fuzz-approvals bench-read bench-approvals explain demo serve rules rules-check docs docs-check schema graphiql clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ fuzz-approvals: setup ## play random requests for signatures with the engine; RU
 
 bench-read: setup ## measure reads and the write against SQL by hand; ARGS="--keep FOLDER --json FILE --scale 0.01 …"
 	@$(BIN)/python -m benchmarks.read_path $(ARGS)
+
+bench-approvals: setup ## measure holding, signing and the inbox on PostgreSQL; ARGS="--scale 0.05 --keep FOLDER --plans FILE …"
+	@$(BIN)/python -m benchmarks.approvals $(ARGS)
 
 explain: setup ## which indexes every query uses on 1,000,000 interactions; ARGS="--keep FOLDER --only NAME --plans FILE …"
 	@$(BIN)/python -m benchmarks.explain $(ARGS)

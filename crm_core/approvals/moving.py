@@ -238,21 +238,22 @@ async def _write(work: Work, approval: Approval, moved: Moved) -> None:
     approval.requester_id = state.requester
     if moved.finished:
         approval.decided_at = work.now
-        policy = await policy_of(work, approval)
-        approved = state.status is ApprovalState.APPROVED
-        approval.valid_until = valid_until(work, policy) if approved else None
-        approval.withdrawable_until = _withdrawable(work, approval, policy) if approved else None
+        await _note_how_long(work, approval, state)
         approval.locked = approval.locked and not state.ended
     await _write_tasks(work, approval, moved)
     for user in moved.copied:
         work.session.add(ApprovalCopy(approval_id=approval.id, user_id=user, line=approval.line, at=work.now))
 
 
-def _withdrawable(work: Work, approval: Approval, policy: ApprovalPolicy) -> datetime | None:
-    """Until when what was performed may be taken back; None: not at all, or nothing undoes it."""
-    if policy.withdraw_days is None or compensation_of(work, approval) is None:
-        return None
-    return work.now + timedelta(days=policy.withdraw_days)
+async def _note_how_long(work: Work, approval: Approval, state: State) -> None:
+    """How long what was approved is valid, and may be taken back where something undoes it."""
+    approval.valid_until = approval.withdrawable_until = None
+    if state.status is not ApprovalState.APPROVED:
+        return
+    policy = await policy_of(work, approval)
+    approval.valid_until = valid_until(work, policy)
+    if policy.withdraw_days is not None and compensation_of(work, approval) is not None:
+        approval.withdrawable_until = work.now + timedelta(days=policy.withdraw_days)
 
 
 async def _write_tasks(work: Work, approval: Approval, moved: Moved) -> None:

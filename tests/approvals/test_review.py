@@ -17,7 +17,7 @@ from crm_core.registry import Document
 from crm_core.testing.kit import Kit
 from crm_core.work import Work
 from tests.approvals.conftest import Deal, Deals
-from tests.approvals.test_gate import codes, hold, made, shown
+from tests.approvals.test_gate import codes, deals, hold, made, shown
 from tests.approvals.test_verbs import SIGNS, do, look, open_, refused, task
 
 Policy = Callable[..., Awaitable[dict[str, Any]]]
@@ -330,3 +330,19 @@ async def test_who_is_named_twice_signs_once(crm: Kit, seller: Actor, clerk: Act
     await crm.done("approvalPolicySet", acting="east", input=given)
     held = await hold(crm, seller)
     assert (await do(crm, clerk, "Approve", held))["state"] == "APPROVED"
+
+
+async def test_a_record_that_nobody_need_sign_is_passed_at_once_and_is_free(
+    crm: Kit, seller: Actor, clerk: Actor
+) -> None:
+    """Every stage is left out: waiting for nobody would leave it locked for ever."""
+    dear = {"all": [{"field": "record.amount", "op": "GT", "value": "1000.00"}]}
+    stages = [{"slots": [{"userId": shown(clerk)}], "when": dear}]
+    await crm.done(
+        "approvalPolicySet", acting="east", input={"name": "deals", "document": "Deal", "stages": stages}
+    )
+    deal = await made(crm, seller)
+    found = await submit(crm, seller, deal)
+    assert (found["state"], found["locked"]) == ("APPROVED", False)
+    assert [d["grade"] for d in await deals(crm)] == ["APPROVED"]
+    assert await codes(crm, "dealUpdate", seller, input={"id": deal, "note": "free"}) == []
