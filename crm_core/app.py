@@ -33,6 +33,7 @@ from crm_core.keyring import Keyring, KeyringError
 from crm_core.loader import Candidate, load
 from crm_core.logs import logger
 from crm_core.metrics import Metrics
+from crm_core.papers_http import PAPER_ROUTE, PAPERS_ROUTE, Desk, Papers
 from crm_core.schema import schema_of
 from crm_core.settings import Settings
 from crm_core.work import Services, perform
@@ -149,6 +150,7 @@ class House:
         self._candidates, self._clock, self._settled = candidates, clock, settled
         self._server: GraphQLServer | None = None
         self._services: Services | None = None
+        self._desk: Desk | None = None
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
@@ -183,7 +185,8 @@ class House:
         services = await services_of(
             self.settings, self.database, candidates=self._candidates, clock=self._clock
         )
-        self._services = services
+        self._services, authenticator = services, Authenticator(services)
+        self._desk = Desk(services, authenticator)
         quarantined = [p for p in services.registry.plugins if p.state == "quarantined"]
         self.metrics.quarantined(len(quarantined))
         for plugin in quarantined:
@@ -191,7 +194,7 @@ class House:
         server = GraphQLServer(
             services,
             schema_of(services.registry),
-            authenticator=Authenticator(services),
+            authenticator=authenticator,
             perform=perform,
             log=self.log,
             served=self.metrics.served,
@@ -217,6 +220,12 @@ class House:
         """The services; raises `Unavailable` until the database was reached once."""
         await self.server()
         return self.services
+
+    async def desk(self) -> Desk:
+        """What answers for papers; raises `Unavailable` until the database was reached once."""
+        await self.server()
+        assert self._desk is not None
+        return self._desk
 
     @property
     def services(self) -> Services:
@@ -257,9 +266,12 @@ def _routes(house: House, assets: Path | None) -> list[BaseRoute]:
     async def metrics(_request: Request) -> Response:
         return Response(house.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    papers = Papers(house.desk, house.log)
     routes: list[BaseRoute] = [
         Route("/graphql", _GraphQL(house, assets), methods=["GET", "POST"]),
         Route(ROUTE, approval_page(house.ready_services, house.log), methods=["GET", "POST"]),
+        Route(PAPERS_ROUTE, papers.take, methods=["POST"]),
+        Route(PAPER_ROUTE, papers.give, methods=["GET"]),
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/metrics", metrics),

@@ -35,6 +35,7 @@ class Command(Part):
     the GraphQL type of its record, or a one-element list of it), `subject` (the input field holding the id of the
     existing record it changes; that record is loaded with the row rule and checked against `expectedVersion`),
     `subject_type` (its GraphQL type, when not that of `returns`), `on_line` (whether it acts in one business line),
+    `bulk_of` (the kind of the command it does to many records: what holds that one for signatures holds it too),
     `sensitive` (fields kept only masked in audit and held commands), `guards` (columns of the subject that must not
     have changed while the command was held, besides those it writes), `adds_only` (performing it adds rows, reads
     none of them back, and writes them by `work.add` and `work.insert` alone: an import may write many together). Its
@@ -50,6 +51,7 @@ class Command(Part):
     sensitive: ClassVar[frozenset[str]] = frozenset()
     guards: ClassVar[frozenset[str]] = frozenset()
     on_line: ClassVar[bool] = True
+    bulk_of: ClassVar[str | None] = None
     adds_only: ClassVar[bool] = False
 
     @classmethod
@@ -57,10 +59,12 @@ class Command(Part):
         """A stored body of an older `version` in today's form; override when the form changes."""
         return body
 
-    def compensation(self, _made: Sequence[UUID], _before: Mapping[str, Any]) -> Command | None:
+    def compensation(
+        self, _made: Sequence[UUID], before: Mapping[str, Any]
+    ) -> Command | None:  # named for those who use it
         """The command that undoes this one after it was approved and performed (补偿命令); None: it stays done.
 
-        `_made` are the ids of its records, `_before` the values of its subject before, by column.
+        `_made` are the ids of its records, `before` the values of its subject before, by column, of those it changed.
         """
         return None
 

@@ -21,7 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
-from crm_core import __version__, hookspecs
+from crm_core import __version__, hookspecs, papers
 from crm_core.commands import CommandSpec, validation_messages
 from crm_core.errors import KERNEL_MESSAGES, ConfigurationError
 from crm_core.graphql.build import Parts, SchemaClash, build, query_names
@@ -350,7 +350,7 @@ def _doors(loaded: Sequence[Answers]) -> dict[str, tuple[tuple[str, Any], ...]]:
 
 
 def _messages(loaded: Sequence[Answers]) -> Iterable[tuple[str, Any, str]]:
-    yield from ((m.code, m, "core") for m in (*KERNEL_MESSAGES, *validation_messages()))
+    yield from ((m.code, m, "core") for m in (*KERNEL_MESSAGES, *validation_messages(), *papers.MESSAGES))
     yield from ((m.code, m, a.owner) for a in loaded for m in a.list("crm_messages"))
     yield from ((m.code, m, a.owner) for a in loaded for k in a.list("crm_notice_kinds") for m in k.messages)
 

@@ -51,13 +51,16 @@ class Behind(ConfigurationError):
     """The database lacks revisions; run `crm db upgrade`."""
 
 
-async def upgrade(settings: Settings, registry: Registry) -> Report:
-    """Bring every line to its head, core first; a failing plugin is noted and left out, a failing core raises."""
+async def upgrade(settings: Settings, registry: Registry, now: datetime | None = None) -> Report:
+    """Bring every line to its head, core first; a failing plugin is noted and left out, a failing core raises.
+
+    What is offered to lines, roles and policies, is theirs from `now` on; default: the present.
+    """
     report = Report()
     async with _locked(settings) as engine:
         for line in registry.migrations:
             await _upgrade_one(engine, line, registry, report)
-        await _settle(settings, registry, engine, report)
+        await _settle(settings, registry, engine, report, now or datetime.now(UTC))
     return report
 
 
@@ -74,9 +77,9 @@ async def _upgrade_one(engine: AsyncEngine, line: MigrationLine, registry: Regis
         report.failed[line.owner] = f"{type(error).__name__}: {error}".split("\n")[0][:500]
 
 
-async def _settle(settings: Settings, registry: Registry, engine: AsyncEngine, report: Report) -> None:
-
-    now = datetime.now(UTC)
+async def _settle(
+    settings: Settings, registry: Registry, engine: AsyncEngine, report: Report, now: datetime
+) -> None:
     async with engine.connect() as connection, AsyncSession(connection) as session:
         await session.execute(delete(PluginFailure))
         for plugin, reason in report.failed.items():

@@ -68,10 +68,11 @@ class MigrationLine:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTemplate:
-    """A sign-off policy a room or plugin suggests (审批规则模板). Off until a line enables it.
+    """A sign-off policy a room or plugin suggests (审批规则模板). Off until a line enables it, unless it comes `enabled`.
 
     `kind` is that of a command, or the type of a record that can be signed. `stages` say who signs, in the form of the
     policy files (docs/approval-policies.md), values as the API writes them; without them the holders of `role` do.
+    `self_approval` says whether who asks may sign: FORBID, ALLOW, AUTO.
     """
 
     name: str
@@ -80,6 +81,7 @@ class PolicyTemplate:
     title: str
     enabled: bool = False
     stages: Sequence[Mapping[str, Any]] = ()
+    self_approval: str = "FORBID"
 
 
 Resolver = Callable[["Work", Any], Awaitable[Sequence["UUID"]]]

@@ -50,6 +50,7 @@ class Limits(BaseModel):
     cost: int = Field(10_000, description="Highest cost; the cost of an answer stands in `extensions.cost`.")
     mutations: int = Field(5, description="Most mutation fields in a document.")
     body_bytes: int = Field(1_048_576, description="Largest request body, bytes.")
+    paper_bytes: int = Field(52_428_800, description="Largest file that `POST /papers` takes, bytes.")
     page_default: int = Field(25, description="Rows of a connection when `first` is left out.")
     page_max: int = Field(100, description="Most rows of a connection.")
     bulk_max: int = Field(100, description="Most records of one bulk command.")
@@ -88,6 +89,11 @@ class Settings(BaseSettings):
     )
     store: Path = Field(
         Path("store"), description="Folder of the local file store (dossier papers, imports)."
+    )
+    store_days: int = Field(
+        7,
+        ge=1,
+        description="Days after which a paper of the store that nothing refers to is removed (附件保留天数).",
     )
     graphiql_assets: Path | None = Field(
         None, description="Folder of the GraphiQL page's files; default: found."

@@ -189,7 +189,7 @@ def _of_dealer() -> Iterator[Made]:
     yield Made(TestDrive, "customer_lines", 0.7, drive, _AUTO)
     order = {
         **_OWNED, "vehicle_id": any_vehicle, "model": "'朗逸 1.5L'", "price": "12000000", "deposit": "500000",
-        "state": _one_of("DRAFT", "SIGNED", "EFFECTIVE", "CANCELLED"), "ordered_on": "moment::date",
+        "state": _one_of("DRAFT", "EFFECTIVE", "CANCELLED"), "ordered_on": "moment::date",
         "governing_on": "moment::date",
     }  # fmt: skip
     yield Made(OrderCard, "customer_lines", 0.5, order, _AUTO)

@@ -27,6 +27,7 @@ from crm_core.approvals.words import (
     Approve,
     Ask,
     Asked,
+    Attach,
     Compensate,
     Copied,
     Copy,
@@ -288,8 +289,9 @@ def _transfer(state: State, verb: Transfer, actor: UUID, now: datetime) -> Step:
     moved = replace(
         _answered(task, ApprovalAnswer.TRANSFER, actor, now, verb.comment), state=ApprovalTaskState.CANCELLED
     )
-    heir = replace(task, id=verb.to.id, user=verb.to.user, role=verb.to.role, instead_of=verb.to.instead_of)
-    resubmits = task.kind is ApprovalTaskKind.RESUBMIT and heir.user is not None
+    resubmits = task.kind is ApprovalTaskKind.RESUBMIT
+    instead_of = None if resubmits else verb.to.instead_of  # who asks is one person
+    heir = replace(task, id=verb.to.id, user=verb.to.user, role=verb.to.role, instead_of=instead_of)
     begun = replace(state, requester=heir.user) if resubmits and heir.user else state
     changed, effects = _kept(begun, moved, heir, after=task.id)
     for child in state.tasks:
@@ -442,6 +444,14 @@ def _urge(state: State, _verb: Urge, actor: UUID, _now: datetime) -> Step:
     return state, ()
 
 
+def _attach(state: State, verb: Attach, actor: UUID, _now: datetime) -> Step:
+    _refuse_unless(state, ApprovalState.PENDING, ApprovalState.RETURNED)
+    open_ = (task for task in state.tasks if task.state is ApprovalTaskState.OPEN)
+    if actor != state.requester and not any(task.may(actor, verb.roles) for task in open_):
+        raise Illegal("APPROVAL_NOT_YOURS")
+    return state, ()
+
+
 _VERBS: dict[type[Any], Callable[[State, Any, UUID, datetime], Step]] = {
     Seat: _seat,
     Approve: _approve,
@@ -460,6 +470,7 @@ _VERBS: dict[type[Any], Callable[[State, Any, UUID, datetime], Step]] = {
     Urge: _urge,
     Settle: _settle,
     Adopt: _adopt,
+    Attach: _attach,
 }
 
 

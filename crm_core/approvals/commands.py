@@ -13,8 +13,16 @@ from sqlalchemy import select
 from crm_core import ids
 from crm_core.access.commands import UserId
 from crm_core.approvals import held
+from crm_core.approvals.attaching import (
+    ATTACHMENTS,
+    SENSITIVE,
+    Attachments,
+    GivenAttachments,
+    with_papers,
+)
 from crm_core.approvals.events import (
     ApprovalAdopted,
+    ApprovalAttached,
     ApprovalCopied,
     ApprovalDecided,
     ApprovalHandedOn,
@@ -26,7 +34,7 @@ from crm_core.approvals.models import Approval, ApprovalTask
 from crm_core.approvals.moving import REFUSALS, Moved, move
 from crm_core.approvals.notices import URGED
 from crm_core.approvals.performing import NOT_RECALLABLE
-from crm_core.approvals.queries import SIGN, enabled_of, roles_held
+from crm_core.approvals.queries import READ, SIGN, enabled_of, roles_held
 from crm_core.approvals.telling import people_of, tell_about
 from crm_core.approvals.words import (
     Add,
@@ -37,6 +45,7 @@ from crm_core.approvals.words import (
     ApprovalTaskState,
     Approve,
     Asked,
+    Attach,
     Copy,
     Delegate,
     Recall,
@@ -50,7 +59,7 @@ from crm_core.approvals.words import (
     Withdraw,
 )
 from crm_core.commands import Command, Perform, Ref
-from crm_core.errors import NOT_FOUND, Message, Refused
+from crm_core.errors import FORBIDDEN, NOT_FOUND, Message, Refused
 from crm_core.work import Work
 
 ApprovalId = Annotated[UUID, Ref("Approval", "apr")]
@@ -73,8 +82,10 @@ class _OnApproval(Command):
     scope: ClassVar[str] = SIGN
     returns: ClassVar[str | list[str]] = "Approval"
     subject: ClassVar[str | None] = "id"
+    sensitive: ClassVar[frozenset[str]] = SENSITIVE
     id: ApprovalId = Field(description="The approval (审批单).")
     comment: Comment = Field("", description="What to say with it (审批意见).")
+    attachments: Attachments = Field([], description=ATTACHMENTS)
 
 
 def me(work: Work) -> UUID:
@@ -89,8 +100,9 @@ async def _roles(work: Work) -> frozenset[str]:
     return await roles_held(work.session, me(work), work.subject.line)
 
 
-async def _act(work: Work, verb: Verb) -> Moved:
-    return await move(work, work.subject, verb, me(work))
+async def _act(work: Work, command: _OnApproval, verb: Verb) -> Moved:
+    moved = await move(work, work.subject, verb, me(work))
+    return await with_papers(work, work.subject, moved, verb, command.attachments)
 
 
 async def _asked(work: Work, users: Iterable[UUID], path: str) -> tuple[Asked, ...]:
@@ -114,7 +126,7 @@ class ApproveApproval(_OnApproval):
 
 async def approve(work: Work, command: ApproveApproval) -> Approval:
     """The signed approval. Whether the change could be performed is told by its state, reasons and conflicts."""
-    moved = await _act(work, Approve(await _roles(work), command.comment, command.task))
+    moved = await _act(work, command, Approve(await _roles(work), command.comment, command.task))
     return concluded(work, work.subject, moved, command.comment)
 
 
@@ -127,19 +139,23 @@ class RejectApproval(_OnApproval):
 
 async def reject(work: Work, command: RejectApproval) -> Approval:
     """The approval; rejected, nothing of the change is performed."""
-    moved = await _act(work, Reject(await _roles(work), command.comment, command.task))
+    moved = await _act(work, command, Reject(await _roles(work), command.comment, command.task))
     return concluded(work, work.subject, moved, command.comment)
 
 
 def concluded(work: Work, approval: Approval, moved: Moved, comment: str) -> Approval:
     """The approval with the event of what came of it; what was sealed is forgotten once nobody needs it any more."""
     if not moved.finished:
-        work.record(ApprovalSigned.of(approval, command=approval.kind))
+        work.record(ApprovalSigned.of(approval, command=approval.kind, attachments=list(moved.papers)))
         return approval
     approval.comment = comment
     if moved.after.ended and approval.withdrawable_until is None:
         approval.sealed = None
-    work.record(ApprovalDecided.of(approval, command=approval.kind, state=approval.state))
+    work.record(
+        ApprovalDecided.of(
+            approval, command=approval.kind, state=approval.state, attachments=list(moved.papers)
+        )
+    )
     return approval
 
 
@@ -161,9 +177,10 @@ class ReturnApproval(_OnApproval):
 async def return_(work: Work, command: ReturnApproval) -> Approval:
     """The approval; with who asked its state is RETURNED, and he may change and resubmit it."""
     verb = Return(ids.uuid7(), await _roles(work), command.stage, command.back_here, command.comment)
-    await _act(work, verb)
-    work.record(ApprovalReturned.of(work.subject, command=work.subject.kind, stage=command.stage))
+    moved = await _act(work, command, verb)
     approval: Approval = work.subject
+    shown = list(moved.papers)
+    work.record(ApprovalReturned.of(approval, command=approval.kind, stage=command.stage, attachments=shown))
     return approval
 
 
@@ -180,7 +197,7 @@ async def withdraw(work: Work, command: WithdrawApproval) -> Approval:
     recall = approval.state == ApprovalState.APPROVED
     if recall:
         _refuse_late(work, approval)
-    moved = await _act(work, Recall(command.comment) if recall else Withdraw(command.comment))
+    moved = await _act(work, command, Recall(command.comment) if recall else Withdraw(command.comment))
     return concluded(work, approval, moved, command.comment)
 
 
@@ -199,7 +216,8 @@ class TerminateApproval(_OnApproval):
 
 async def terminate(work: Work, command: TerminateApproval) -> Approval:
     """The terminated approval; nothing is performed."""
-    return concluded(work, work.subject, await _act(work, Terminate(command.comment)), command.comment)
+    moved = await _act(work, command, Terminate(command.comment))
+    return concluded(work, work.subject, moved, command.comment)
 
 
 class AdoptApproval(_OnApproval):
@@ -211,8 +229,9 @@ class AdoptApproval(_OnApproval):
 
 async def adopt(work: Work, command: AdoptApproval) -> Approval:
     """The approval; nobody need sign again."""
-    moved = await _act(work, Adopt(command.comment))
-    work.record(ApprovalAdopted.of(work.subject, command=work.subject.kind))
+    moved = await _act(work, command, Adopt(command.comment))
+    approval: Approval = work.subject
+    work.record(ApprovalAdopted.of(approval, command=approval.kind, attachments=list(moved.papers)))
     return concluded(work, work.subject, moved, command.comment)
 
 
@@ -232,7 +251,7 @@ async def transfer(work: Work, command: TransferApproval) -> Approval:
     (to,) = await _asked(work, [command.to], "to")
     forced = await _forced(work, command.task)
     verb = Transfer(command.task, to, await _roles(work), forced, command.comment)
-    return await _handed_on(work, verb, "transfer", [command.to])
+    return await _handed_on(work, command, verb, "transfer", [command.to])
 
 
 async def _forced(work: Work, task: UUID) -> bool:
@@ -261,7 +280,7 @@ async def delegate(work: Work, command: DelegateApproval) -> Approval:
     """The approval, waiting for the opinion."""
     (to,) = await _asked(work, [command.to], "to")
     verb = Delegate(command.task, to, await _roles(work), command.comment)
-    return await _handed_on(work, verb, "delegate", [command.to])
+    return await _handed_on(work, command, verb, "delegate", [command.to])
 
 
 class AddSigner(_OnApproval):
@@ -277,7 +296,7 @@ async def add_signer(work: Work, command: AddSigner) -> Approval:
     """The approval with the further signers."""
     to = await _asked(work, command.users, "users")
     verb = Add(command.task, to, ApprovalAdded(command.how.value), await _roles(work), command.comment)
-    return await _handed_on(work, verb, f"add_{command.how.value.lower()}", command.users)
+    return await _handed_on(work, command, verb, f"add_{command.how.value.lower()}", command.users)
 
 
 class RemoveSigner(_OnApproval):
@@ -289,16 +308,26 @@ class RemoveSigner(_OnApproval):
 
 async def remove_signer(work: Work, command: RemoveSigner) -> Approval:
     """The approval; it goes on if nobody else is waited for."""
-    moved = await _act(work, Remove(command.task, _administers(work), command.comment))
-    work.record(ApprovalHandedOn.of(work.subject, command=work.subject.kind, how="remove", users=[]))
-    return concluded(work, work.subject, moved, command.comment) if moved.finished else work.subject
+    moved = await _act(work, command, Remove(command.task, _administers(work), command.comment))
+    approval: Approval = work.subject
+    shown = list(moved.papers)
+    work.record(
+        ApprovalHandedOn.of(approval, command=approval.kind, how="remove", users=[], attachments=shown)
+    )
+    return concluded(work, approval, moved, command.comment) if moved.finished else approval
 
 
-async def _handed_on(work: Work, verb: Verb, how: str, users: Iterable[UUID]) -> Approval:
-    await _act(work, verb)
+async def _handed_on(
+    work: Work, command: _OnApproval, verb: Verb, how: str, users: Iterable[UUID]
+) -> Approval:
+    moved = await _act(work, command, verb)
     approval: Approval = work.subject
     shown = [f"usr_{user.hex}" for user in users]
-    work.record(ApprovalHandedOn.of(approval, command=approval.kind, how=how, users=shown))
+    work.record(
+        ApprovalHandedOn.of(
+            approval, command=approval.kind, how=how, users=shown, attachments=list(moved.papers)
+        )
+    )
     return approval
 
 
@@ -314,14 +343,14 @@ async def urge(work: Work, command: UrgeApproval) -> Approval:
     approval: Approval = work.subject
     if approval.urged_at is not None and work.now < approval.urged_at + URGE_EVERY:
         raise Refused(TOO_SOON("id"))
-    await _act(work, Urge(command.comment))
+    moved = await _act(work, command, Urge(command.comment))
     approval.urged_at = work.now
     waiting = select(ApprovalTask).where(
         ApprovalTask.approval_id == approval.id, ApprovalTask.state == ApprovalTaskState.OPEN.value
     )
     tasks = (await work.session.execute(waiting.order_by(ApprovalTask.position))).scalars().all()
     await tell_about(work, approval, await people_of(work, approval, tasks), URGED, urgent=True)
-    work.record(ApprovalUrged.of(approval, command=approval.kind))
+    work.record(ApprovalUrged.of(approval, command=approval.kind, attachments=list(moved.papers)))
     return approval
 
 
@@ -337,11 +366,36 @@ async def copy(work: Work, command: CopyApproval) -> Approval:
     """The approval; who is shown it may read it from now on."""
     asked = await _asked(work, command.users, "users")
     users = tuple(one.user for one in asked if one.user is not None)
-    await _act(work, Copy(users, command.comment))
+    moved = await _act(work, command, Copy(users, command.comment))
     approval: Approval = work.subject
     shown = [f"usr_{user.hex}" for user in users]
-    work.record(ApprovalCopied.of(approval, command=approval.kind, users=shown))
+    work.record(
+        ApprovalCopied.of(approval, command=approval.kind, users=shown, attachments=list(moved.papers))
+    )
     return approval
+
+
+class AttachToApproval(_OnApproval):
+    """Add papers to a request while it waits, or was returned: for who asked, and for whoever is asked now (补充材料)."""
+
+    kind = "approval.attach"
+    scope = READ
+    attachments: GivenAttachments = Field(description=ATTACHMENTS)
+
+
+async def attach(work: Work, command: AttachToApproval) -> Approval:
+    """The approval with the papers; whoever may see it sees them."""
+    approval: Approval = work.subject
+    _refuse_readers(work, approval.line)
+    moved = await _act(work, command, Attach(await _roles(work), command.comment))
+    work.record(ApprovalAttached.of(approval, command=approval.kind, attachments=list(moved.papers)))
+    return approval
+
+
+def _refuse_readers(work: Work, line: str) -> None:
+    """Who asks has one permission, who signs another; reading alone adds nothing."""
+    if not (work.actor.may(REQUEST, line) or work.actor.may(SIGN, line)):
+        raise Refused(FORBIDDEN(scope=REQUEST, line=line))
 
 
 COMMANDS: dict[type[Command], Perform] = {
@@ -357,4 +411,5 @@ COMMANDS: dict[type[Command], Perform] = {
     RemoveSigner: remove_signer,
     UrgeApproval: urge,
     CopyApproval: copy,
+    AttachToApproval: attach,
 }

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_snake
+from pydantic_core import PydanticCustomError
 
 from crm_core import ids
 from crm_core.access.commands import TeamId, UserId
@@ -38,7 +39,10 @@ class ApprovalOperator(StrEnum):
 
 
 class ApprovalTest(Part):
-    """One comparison of a field of the command, the record or the actor (条件); a field left out has its default."""
+    """One comparison of a field of the command, the record or the actor with a value or another field (条件).
+
+    A field left out has its default.
+    """
 
     field: str = Field(
         min_length=1,
@@ -52,6 +56,27 @@ class ApprovalTest(Part):
         None,
         description="Value in the field's own form; a list for IN, NOT_IN; true or false for IS_NULL, GIVEN.",
     )
+    than: str | None = Field(
+        None,
+        min_length=1,
+        max_length=120,
+        description="Instead of a value: another field it is compared with, e.g. record.largestMonth (比较字段).",
+    )
+    times: Decimal | None = Field(
+        None,
+        gt=0,
+        max_digits=12,
+        decimal_places=4,
+        description="With than: so many times that field, which is a number then; default: once (倍数).",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ApprovalTest:
+        if self.than is None and self.times is not None:
+            raise PydanticCustomError("times_alone", "times goes with than (times 须与 than 同用)")
+        if self.than is not None and self.value is not None:
+            raise PydanticCustomError("value_and_than", "give value or than, not both (value 与 than 二选一)")
+        return self
 
 
 class ApprovalCondition(Part):
@@ -82,12 +107,16 @@ class Facts:
 
 
 class Unfit(Exception):  # a finding about data, not a fault of the program
-    """A test that does not fit its field: a stable code, and why in both languages."""
+    """A test that does not fit its field: a stable code, and why in both languages; `place` is the part at fault."""
 
-    def __init__(self, code: str, english: str, chinese: str) -> None:
+    def __init__(self, code: str, english: str, chinese: str, place: str | None = None) -> None:
         """Codes: POLICY_UNKNOWN_FIELD, POLICY_OPERATOR, POLICY_ORDER, POLICY_VALUE."""
         super().__init__(code)
         self.code, self.english, self.chinese = code, english, chinese
+        self.place = place or _PLACES.get(code, "field")
+
+
+_PLACES: Final = {"POLICY_VALUE": "value", "POLICY_ORDER": "op", "POLICY_OPERATOR": "op"}
 
 
 def matches(condition: ApprovalCondition, facts: Facts) -> bool:
@@ -107,7 +136,9 @@ def holds(test: ApprovalTest, facts: Facts) -> bool:
 def verdict(test: ApprovalTest, facts: Facts) -> bool | None:
     """Whether one test holds; None where it does not fit what it is asked about."""
     try:
-        value, source = _found(test, facts)
+        value, source = _found(test.field, facts, given=test.op is ApprovalOperator.GIVEN)
+        if test.than is not None:
+            return compared(test.op, value, _rival(test, facts))
         if value is None and isinstance(source, type) and source is type(None):
             return _of_null(test)
         return compared(test.op, value, wanted(test, source))
@@ -139,22 +170,59 @@ def place_of(path: str) -> tuple[str, str]:
     return (where, to_snake(name)) if dot else ("command", to_snake(path))
 
 
-def _found(test: ApprovalTest, facts: Facts) -> tuple[Any, Source]:
-    where, name = place_of(test.field)
+def _found(path: str, facts: Facts, *, given: bool = False) -> tuple[Any, Source]:
+    where, name = place_of(path)
     if where == "command" and facts.command is not None and name in type(facts.command).model_fields:
-        given = test.op is ApprovalOperator.GIVEN
         value = name in facts.command.model_fields_set if given else getattr(facts.command, name)
         return value, InCommand(type(facts.command), name)
     if where == "record" and facts.record is not None and name in facts.record:
         return facts.record[name], type(facts.record[name])
     if where == "actor" and name in ACTOR and name in facts.actor:
         return facts.actor[name], ACTOR[name]
-    raise unknown_field(test.field)
+    raise unknown_field(path)
 
 
 def unknown_field(path: str) -> Unfit:
     """What is said of a field that is nowhere."""
     return Unfit("POLICY_UNKNOWN_FIELD", f"there is no field {path}", f"没有字段 {path}")
+
+
+# -- the other field a field is compared with
+
+
+def fit(test: ApprovalTest, find: Callable[[str], Source]) -> None:
+    """Raise `Unfit` where the test does not fit its field, or the one it is compared with; `find` gives their types."""
+    source = find(test.field)
+    if test.than is None:
+        wanted(test, source)
+        return
+    if test.op not in _OF_TWO:
+        raise _not_for(test, "another field", "与另一字段的比较")
+    try:
+        rival = plain(annotation(find(test.than)))
+    except Unfit as unfit:
+        raise Unfit(unfit.code, unfit.english, unfit.chinese, "than") from None
+    kind = plain(annotation(source))
+    if kind is not rival and not {kind, rival} <= _NUMBERS:
+        raise Unfit(
+            "POLICY_VALUE", f"{test.field} and {test.than} are not of one type", f"{test.field} 与 {test.than} 类型不同",
+            "than",
+        )  # fmt: skip
+    if test.op in ORDERED and kind not in _WITH_ORDER:
+        raise Unfit("POLICY_ORDER", f"{test.field} has no order", f"{test.field} 不可比较大小")
+    if test.times is not None and rival not in _NUMBERS:
+        raise Unfit("POLICY_VALUE", f"{test.than} is no number", f"{test.than} 不是数值", "times")
+
+
+def _rival(test: ApprovalTest, facts: Facts) -> Any:
+    """The value of the other field, so many times; one that is null cannot be compared with: raises `Unfit`."""
+    path = str(test.than)
+    value, _ = _found(path, facts)
+    if value is None:
+        raise Unfit("POLICY_VALUE", f"{path} has no value", f"{path} 没有值", "than")
+    if isinstance(value, float):
+        value = Decimal(str(value))
+    return value if test.times is None else value * test.times
 
 
 def _of_null(test: ApprovalTest) -> bool:
@@ -322,4 +390,6 @@ _OF_TEXT: Final = frozenset({ApprovalOperator.CONTAINS, ApprovalOperator.STARTS_
 ORDERED: Final = frozenset(
     {ApprovalOperator.GT, ApprovalOperator.GTE, ApprovalOperator.LT, ApprovalOperator.LTE}
 )
-_WITH_ORDER: Final = frozenset({int, float, Decimal, date, datetime})
+_OF_TWO: Final = frozenset({*ORDERED, ApprovalOperator.EQ, ApprovalOperator.NE})
+_NUMBERS: Final = frozenset({int, float, Decimal})
+_WITH_ORDER: Final = frozenset({*_NUMBERS, date, datetime})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from crm_core.outbox.events import Event
 
 
@@ -12,32 +14,38 @@ class _OfApproval(Event):
     command: str
 
 
+class _Done(_OfApproval):
+    """What somebody did; `attachments` are ids of the papers he gave with it (附件)."""
+
+    attachments: list[str] = Field(default_factory=list)
+
+
 class ApprovalRequested(_OfApproval):
     """A change or a record waits for signatures (已提交审批)."""
 
     kind: ClassVar[str] = "approval.requested"
 
 
-class ApprovalSigned(_OfApproval):
+class ApprovalSigned(_Done):
     """A signature was given; others are still asked for (已签署)."""
 
     kind: ClassVar[str] = "approval.signed"
 
 
-class ApprovalReturned(_OfApproval):
+class ApprovalReturned(_Done):
     """A signer sent it back (已退回): to who asked, or to an earlier stage, counted from 0."""
 
     kind: ClassVar[str] = "approval.returned"
     stage: int | None
 
 
-class ApprovalResubmitted(_OfApproval):
+class ApprovalResubmitted(_Done):
     """Who asked handed it in again (已重新提交)."""
 
     kind: ClassVar[str] = "approval.resubmitted"
 
 
-class ApprovalHandedOn(_OfApproval):
+class ApprovalHandedOn(_Done):
     """Other people are asked now (人员变更).
 
     `how`: transfer (转交), delegate (委派), add_before, add_after, add_parallel (加签), remove (减签), overdue (超时).
@@ -48,30 +56,36 @@ class ApprovalHandedOn(_OfApproval):
     users: list[str]
 
 
-class ApprovalUrged(_OfApproval):
+class ApprovalUrged(_Done):
     """Those asked were reminded (已催办)."""
 
     kind: ClassVar[str] = "approval.urged"
 
 
-class ApprovalCopied(_OfApproval):
+class ApprovalCopied(_Done):
     """People were shown the request (已抄送)."""
 
     kind: ClassVar[str] = "approval.copied"
     users: list[str]
 
 
-class ApprovalAdopted(_OfApproval):
+class ApprovalAdopted(_Done):
     """Somebody took over a request whose requester can no longer act (已接手)."""
 
     kind: ClassVar[str] = "approval.adopted"
 
 
-class ApprovalDecided(_OfApproval):
+class ApprovalDecided(_Done):
     """An approval waits for nobody any more (审批结束): performed, rejected, withdrawn, ended, or not performed."""
 
     kind: ClassVar[str] = "approval.decided"
     state: str
+
+
+class ApprovalAttached(_Done):
+    """Papers were added to a request (补充材料)."""
+
+    kind: ClassVar[str] = "approval.attached"
 
 
 class ApprovalFiled(_OfApproval):
@@ -113,6 +127,7 @@ EVENTS: tuple[type[Event], ...] = (
     ApprovalCopied,
     ApprovalAdopted,
     ApprovalDecided,
+    ApprovalAttached,
     ApprovalFiled,
     ControlledDocumentChanged,
     ApprovalPolicySet,

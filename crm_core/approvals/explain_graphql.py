@@ -183,15 +183,18 @@ async def _explained(
 
 
 def _shown(found: Explained, context: Context) -> ApprovalExplanation:
-    reads = found.line is not None and context.actor.may(READ, found.line)
-    considered = [_considered(one, reads=reads) for one in found.considered]
-    chosen = next((c for c in considered if found.policy and c.id == ids.show("pol", found.policy.id)), None)
+    chosen, considered = None, []
+    for one in found.considered:
+        reads = context.actor.may(READ, one.policy.line)
+        shown, is_chosen = _considered(one, reads=reads), one.policy is found.policy
+        chosen = shown if is_chosen else chosen
+        considered += [shown] if reads or is_chosen else []
     return ApprovalExplanation(
         held=found.why is ApprovalWhy.HELD,
         why=found.why,
         line=found.line,
         policy=chosen,
-        considered=considered if reads else [c for c in considered if c is chosen],
+        considered=considered,
         stages=[_stage(one, found, context) for one in found.stages],
         stillValid=strawberry.ID(ids.show("apr", found.valid)) if found.valid else None,
         errors=_problems(found.errors, context),

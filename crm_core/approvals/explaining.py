@@ -25,7 +25,7 @@ from crm_core.approvals.queries import holders, policies_about
 from crm_core.approvals.requests import NO_POLICY, handed_in
 from crm_core.approvals.stages import STAGES, ApprovalStage
 from crm_core.approvals.standing import standing
-from crm_core.approvals.starting import begun, matter_for, policy_for
+from crm_core.approvals.starting import begun, matter_for, policy_for, sought
 from crm_core.approvals.words import ApprovalEmpty, ApprovalSame, ApprovalSelf, ApprovalState, Asked, Seat
 from crm_core.commands import Command, Options, not_storable, user_errors
 from crm_core.db.base import Base
@@ -188,10 +188,10 @@ async def _of_command(work: Work, command: Command) -> Explained:
     found = command.subject is None or work.subject is not None
     if not found or (work.line is None and command.on_line):
         return Explained(ApprovalWhy.REFUSED, work.line, errors=refusals)
-    if work.line is None or command.kind.startswith(OWN_VERBS) or work.actor.user_id is None:
+    if command.kind.startswith(OWN_VERBS) or work.actor.user_id is None:
         refusals = refusals or await _rehearsed(work, command)
         return Explained(ApprovalWhy.NEVER_HELD, work.line, errors=refusals)
-    if not work.actor.may(command.scope, work.line):
+    if work.line is not None and not work.actor.may(command.scope, work.line):
         return Explained(ApprovalWhy.REFUSED, work.line, errors=refusals)
     explained = await _by_policy(work, command.kind, command, work.subject)
     if explained.policy is not None and (valid := await standing(work, explained.policy, command)):
@@ -227,20 +227,26 @@ async def _of_record(work: Work, shown: str, line: str | None) -> Explained:
 
 
 async def _by_policy(work: Work, target: str, command: Command | None, record: Base | None) -> Explained:
-    line, requester = work.acting_line, work.actor.user_id
+    requester = work.actor.user_id
     assert requester is not None
-    facts = await facts_of(work, line, requester, command, record)
-    about = await policies_about(work.session, line, target, work.now)
-    explained = Explained(ApprovalWhy.NO_POLICY, line, considered=tuple(_considered(p, facts) for p in about))
+    where, targets = sought(work.line, target, command)
+    about = await policies_about(work.session, where, targets, work.now)
+    facts = {
+        one: await facts_of(work, one, requester, command, record)
+        for one in dict.fromkeys(policy.line for policy in about)
+    }
+    explained = Explained(
+        ApprovalWhy.NO_POLICY, work.line, considered=tuple(_considered(p, facts[p.line]) for p in about)
+    )
     try:
-        policy = await policy_for(work, line, target, command, record)
+        policy = await policy_for(work, work.line, target, command, record)
     except Refused as refused:
         return replace(explained, why=ApprovalWhy.REFUSED, errors=refused.errors)
     if policy is None:
         return explained
     matter = matter_for(policy, requester, command, record)
-    stages = await _planned(work, policy, matter, facts)
-    explained = replace(explained, policy=policy, stages=tuple(stages))
+    stages = await _planned(work, policy, matter, facts[policy.line])
+    explained = replace(explained, line=policy.line, policy=policy, stages=tuple(stages))
     try:
         state = await begun(work, policy, matter)
     except Refused as refused:

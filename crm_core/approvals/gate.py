@@ -18,13 +18,12 @@ async def hold(work: Work, command: Command, spec: CommandSpec) -> Held | None:
     """The approval this command waits as, or None: no policy wants it signed, or the product itself acts.
 
     What was signed and stays valid is not held again; the audit names that approval. What performing would refuse is
-    refused now. A bulk command is held as one. Commands without a line are not held, but refused on what is locked.
+    refused now. A bulk command is held as one, also by a policy about the command it does to many. A command without
+    a line waits in the line whose policy holds it.
     """
     if work.actor.is_system or work.actor.user_id is None or spec.kind.startswith(OWN_VERBS):
         return None
     await _refuse_locked(work, command)
-    if work.line is None:
-        return None
     policy = await policy_for(work, work.line, command.kind, command, work.subject)
     if policy is None:
         return None
@@ -44,7 +43,7 @@ async def hold(work: Work, command: Command, spec: CommandSpec) -> Held | None:
 async def _refuse_locked(work: Work, command: Command) -> None:
     """Records that a command names beside its subject are asked about here, the subject with the policies of its line."""
     records = documents_changed(work, command)
-    if work.line is not None and work.subject is not None:
+    if work.subject is not None:
         records.discard(work.subject.id)
     if await is_locked(work, records):
         raise Refused(LOCKED())

@@ -46,14 +46,19 @@ def restored(approval: Approval, registry: Registry, keyring: Keyring) -> Comman
     spec = registry.commands.get(approval.kind)
     if spec is None:
         raise Refused(UNKNOWN_COMMAND(kind=approval.kind))
-    secret = json.loads(keyring.open(approval.sealed, _context(approval.id))) if approval.sealed else {}
-    body = {**approval.body, **secret}
+    body = given(approval.id, approval.body, approval.sealed, keyring)
     if approval.command_version != spec.command.version:
         body = spec.command.upcast(body, approval.command_version)
     try:
         return spec.command.model_validate(body)
     except ValidationError as error:
         raise Refused(*user_errors(error)) from None
+
+
+def given(approval: UUID, body: Mapping[str, Any], sealed: str | None, keyring: Keyring) -> dict[str, Any]:
+    """The stored form of a held command, with what was sealed."""
+    secret = json.loads(keyring.open(sealed, _context(approval))) if sealed else {}
+    return {**body, **secret}
 
 
 def _context(approval: UUID) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -52,6 +53,7 @@ _WORDS: Final[Mapping[str, Said]] = {
     "copy": ("showed it to {people}", "抄送{people}"),
     "urge": ("urged the signers", "催办"),
     "adopt": ("took it over", "接手"),
+    "attach": ("added papers", "补充材料"),
     "return": ("returned it to who asked", "退回申请人"),
     "return to": ("returned it to the stage {stage}", "退回至“{stage}”环节"),
     "seat": ("{people} asked to sign", "请{people}审批"),
@@ -76,6 +78,16 @@ STATES: Final[Mapping[ApprovalState, Said]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A paper that came with something (附件); `size` in bytes."""
+
+    id: UUID
+    title: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. `actor` None: the product itself; `stage` counts from 0."""
 
@@ -87,6 +99,10 @@ class Event:
     stage: int | None = None
     stage_name: str = ""
     task: UUID | None = None
+    papers: tuple[Attached, ...] = ()
+
+
+NO_PAPERS: Final[Mapping[int, tuple[Attached, ...]]] = MappingProxyType({})
 
 
 def said(words: Said, language: Language) -> str:
@@ -110,13 +126,16 @@ def history(
     names: Mapping[UUID, str],
     roles: Mapping[str, str],
     language: Language,
+    papers: Mapping[int, tuple[Attached, ...]] = NO_PAPERS,
 ) -> list[Event]:
     """Everything that happened, oldest first.
 
-    `begun` is when it was asked for and `reason` why; `names` of users by id, `roles` are titles by name.
+    `begun` is when it was asked for and `reason` why; `names` of users by id, `roles` are titles by name, `papers` what
+    came with each line, counted from 0.
     """
     first = Event(begun, "submit", state.origin, said(_SUBMITTED, language), reason)
-    return [first, *(_event(state, entry, names, roles, language) for entry in state.log)]
+    lines = [first, *(_event(state, entry, names, roles, language) for entry in state.log)]
+    return [replace(line, papers=papers[n]) if n in papers else line for n, line in enumerate(lines)]
 
 
 def _event(

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from crm_core import hookimpl
 from crm_core.actors import Reach
 from crm_core.approvals import (
+    attached,
+    attached_graphql,
     commands,
     controlled,
     events,
@@ -29,6 +31,7 @@ from crm_core.approvals import (
     policies,
     requests,
     starting,
+    sweeping,
 )
 from crm_core.approvals.settings import ApprovalsSettings
 from crm_core.commands import Command, Perform
@@ -47,22 +50,25 @@ _KEEPING = filing.COMMANDS | controlled.COMMANDS
 
 @hookimpl
 def crm_tables() -> Sequence[type[Base]]:
-    """Policies, approvals, tasks; what is kept after signing."""
-    return (*models.TABLES, *filed.TABLES)
+    """Policies, approvals, tasks, attachments; what is kept after signing."""
+    return (*models.TABLES, *filed.TABLES, *attached.TABLES)
 
 
 @hookimpl
 def crm_types() -> Sequence[ObjectType]:
     """Their GraphQL types."""
-    return (*graphql.TYPES, *filed_graphql.TYPES)
+    return (*graphql.TYPES, *filed_graphql.TYPES, *attached_graphql.TYPES)
 
 
 @hookimpl
 def crm_fields() -> Mapping[str, Sequence[Field | Filter]]:
     """Where the forms of an approval are kept, and how long it is valid; its history, and the boxes it stands in."""
     return {
-        name: (*filed_graphql.FIELDS.get(name, ()), *inbox_graphql.FIELDS.get(name, ()))
-        for name in filed_graphql.FIELDS.keys() | inbox_graphql.FIELDS.keys()
+        "Approval": (
+            *filed_graphql.FIELDS["Approval"],
+            *inbox_graphql.FIELDS["Approval"],
+            *attached_graphql.FIELDS["Approval"],
+        )
     }
 
 
@@ -111,8 +117,8 @@ def crm_notice_kinds() -> Sequence[NoticeKind]:
 
 @hookimpl
 def crm_chores() -> Sequence[Chore]:
-    """Reminders, and what happens when nothing was signed in time; forgetting old links."""
-    return (*overdue.CHORES, *links.CHORES)
+    """Reminders, and what happens when nothing was signed in time; forgetting old links and papers."""
+    return (*overdue.CHORES, *links.CHORES, *sweeping.CHORES)
 
 
 @hookimpl

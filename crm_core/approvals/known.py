@@ -13,7 +13,8 @@ from pydantic.alias_generators import to_snake
 from sqlalchemy import Column, Table
 
 from crm_core import money
-from crm_core.approvals.policy import Known, PolicyDefinition
+from crm_core.approvals.policy import Known
+from crm_core.approvals.stages import PolicyDefinition
 from crm_core.commands import Command, Ref
 from crm_core.graphql.fields import Id, ObjectType, Yuan
 from crm_core.registry import Registry
@@ -58,7 +59,7 @@ def _commands(registry: Registry, line: str | None) -> dict[str, type[Command]]:
     return {
         kind: spec.command
         for kind, spec in registry.commands.items()
-        if spec.command.on_line and not kind.startswith(OWN_VERBS) and _enabled(registry, spec.owner, line)
+        if not kind.startswith(OWN_VERBS) and _enabled(registry, spec.owner, line)
     }
 
 

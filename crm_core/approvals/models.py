@@ -49,7 +49,7 @@ class ApprovalTarget(Base):
     """What an edition of a policy is about: a kind of command, or a type of record; by this it is found."""
 
     __tablename__ = "approval_targets"
-    __table_args__ = (Index("ix_approval_targets_line_target", "line", "target"),)
+    __table_args__ = (Index("ix_approval_targets_target_line", "target", "line"),)
     personal: ClassVar[dict[str, Personal]] = {}
 
     policy_id: Mapped[UUID] = mapped_column(ForeignKey("approval_policies.id"), primary_key=True)

@@ -97,11 +97,12 @@ REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a verb did: the effects in order, for events and notices."""
+    """What a verb did: the effects in order, for events and notices; `papers` are ids of those given with it."""
 
     effects: Effects
     before: State
     after: State
+    papers: tuple[str, ...] = ()
 
     @property
     def displaced(self) -> set[UUID]:

@@ -1,4 +1,4 @@
-"""What the clock does: reminds, and where nothing was signed in time asks others or decides, as the policy says."""
+"""What the clock does: reminds; asks others or decides, as the policy says, where nothing was signed in time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from sqlalchemy import Select, or_, select
 
 from crm_core import ids
+from crm_core.access.models import User
 from crm_core.access.superiors import superiors
 from crm_core.actors import system
 from crm_core.approvals.commands import ADMINISTER, ApprovalId, concluded
@@ -33,7 +34,7 @@ MOST_AT_ONCE: Final = 200
 class ProcessOverdue(Command):
     """Send the reminders of a request that are due, and do what its policy says of tasks not done in time (超时处理).
 
-    The clock gives this command; given by hand it does no more than is due.
+    A task of somebody who was disabled meanwhile goes to his superior, or to the administrators. The clock gives this command; given by hand it does no more than is due.
     """
 
     kind: ClassVar[str] = "approval.process_overdue"
@@ -46,9 +47,16 @@ class ProcessOverdue(Command):
 async def process(work: Work, _command: ProcessOverdue) -> Approval:
     """The approval, with everything done that was due by now."""
     approval: Approval = work.subject
-    due = select(ApprovalTask).where(ApprovalTask.approval_id == approval.id, _is_due(work.now))
-    for row in (await work.session.execute(due.order_by(ApprovalTask.position))).scalars().all():
-        if row.state == ApprovalTaskState.OPEN.value:  # another's answer may have ended it meanwhile
+    orphans = ApprovalTask.user_id.in_(select(User.id).where(User.disabled_at.is_not(None)))
+    due = select(ApprovalTask, orphans).where(
+        ApprovalTask.approval_id == approval.id,
+        ApprovalTask.state == ApprovalTaskState.OPEN.value,
+        or_(_is_due(work.now), orphans),
+    )
+    for row, orphaned in (await work.session.execute(due.order_by(ApprovalTask.position))).all():
+        if orphaned and row.state == ApprovalTaskState.OPEN.value:
+            await _adopt(work, approval, row)
+        elif row.state == ApprovalTaskState.OPEN.value:  # another's answer may have ended it meanwhile
             await _process(work, approval, row)
     return approval
 
@@ -83,28 +91,46 @@ async def _nothing(_work: Work, _approval: Approval, _row: ApprovalTask, _deadli
 async def _to_manager(work: Work, approval: Approval, row: ApprovalTask, _deadline: ApprovalDeadline) -> None:
     """The next superior of who is asked, or of who asked, gets it; where there is none, it stays."""
     above = await superiors(work.session, row.user_id or approval.requester_id, approval.line, 1)
-    others = [u for u in above if approval.self_approval or u != approval.requester_id]
+    others = [u for u in above if _may_sign(approval, u)]
     if others:
         await _hand_on(work, approval, row, Asked(ids.uuid7(), user=others[0]))
 
 
 async def _to_role(work: Work, approval: Approval, row: ApprovalTask, deadline: ApprovalDeadline) -> None:
     """The role gets it, unless it has it already or has nobody who could sign."""
-    able = [
-        u
-        for u in await holders(work.session, str(deadline.role), approval.line)
-        if approval.self_approval or u != approval.requester_id
-    ]
+    holding = await holders(work.session, str(deadline.role), approval.line)
+    able = [u for u in holding if _may_sign(approval, u)]
     if able and row.role != deadline.role:
         await _hand_on(work, approval, row, Asked(ids.uuid7(), role=deadline.role))
+
+
+async def _adopt(work: Work, approval: Approval, row: ApprovalTask) -> None:
+    """The task of somebody disabled goes to his superior, else to the administrators; where those are who asked, it stays."""
+    assert row.user_id is not None
+    above = await superiors(work.session, row.user_id, approval.line, 1)
+    heirs = [Asked(ids.uuid7(), user=u) for u in above if _may_sign(approval, u)]
+    if not heirs and any(
+        _may_sign(approval, u) for u in await holders(work.session, ADMINISTRATOR, approval.line)
+    ):
+        heirs = [Asked(ids.uuid7(), role=ADMINISTRATOR)]
+    if heirs:
+        await _pass_on(work, approval, row, heirs[0], "handover")
+
+
+def _may_sign(approval: Approval, user: UUID) -> bool:
+    return approval.self_approval or user != approval.requester_id
 
 
 async def _hand_on(work: Work, approval: Approval, row: ApprovalTask, to: Asked) -> None:
     """Who was asked is told, too."""
     await tell_about(work, approval, await people_of(work, approval, [row]), ESCALATED, task=row)
+    await _pass_on(work, approval, row, to, "overdue")
+
+
+async def _pass_on(work: Work, approval: Approval, row: ApprovalTask, to: Asked, how: str) -> None:
     await move(work, approval, Transfer(row.id, to, forced=True), SYSTEM)
     shown = [f"usr_{to.user.hex}"] if to.user is not None else []
-    work.record(ApprovalHandedOn.of(approval, command=approval.kind, how="overdue", users=shown))
+    work.record(ApprovalHandedOn.of(approval, command=approval.kind, how=how, users=shown))
 
 
 async def _approve(work: Work, approval: Approval, row: ApprovalTask, _deadline: ApprovalDeadline) -> None:
@@ -128,7 +154,7 @@ _OVERDUE: Final[dict[ApprovalOverdue, Any]] = {
 
 def _is_due(now: Any) -> Any:
     late = (ApprovalTask.due_at <= now) & ApprovalTask.overdue.is_(False)
-    return (ApprovalTask.state == ApprovalTaskState.OPEN.value) & or_(late, ApprovalTask.remind_at <= now)
+    return or_(late, ApprovalTask.remind_at <= now)
 
 
 def _due(now: Any) -> Select[Any]:
@@ -138,8 +164,11 @@ def _due(now: Any) -> Select[Any]:
         open_, ApprovalTask.due_at <= now, ApprovalTask.overdue.is_(False)
     )
     reminded = select(ApprovalTask.approval_id, ApprovalTask.line).where(open_, ApprovalTask.remind_at <= now)
-    both = late.union(reminded).subquery()
-    return select(both.c.approval_id, both.c.line).order_by(both.c.approval_id).limit(MOST_AT_ONCE)
+    orphaned = select(ApprovalTask.approval_id, ApprovalTask.line).where(
+        open_, ApprovalTask.user_id.in_(select(User.id).where(User.disabled_at.is_not(None)))
+    )
+    all_ = late.union(reminded, orphaned).subquery()
+    return select(all_.c.approval_id, all_.c.line).order_by(all_.c.approval_id).limit(MOST_AT_ONCE)
 
 
 async def run(services: Services) -> None:
@@ -170,9 +199,7 @@ async def hand_over(work: Work, leaver: UUID, successor: UUID, line: str | None)
         heir = (
             Asked(ids.uuid7(), user=successor) if able and not own else Asked(ids.uuid7(), role=ADMINISTRATOR)
         )
-        await move(work, approval, Transfer(row.id, heir, forced=True), SYSTEM)
-        shown = [f"usr_{successor.hex}"] if heir.user is not None else []
-        work.record(ApprovalHandedOn.of(approval, command=approval.kind, how="handover", users=shown))
+        await _pass_on(work, approval, row, heir, "handover")
     return len(rows)
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final
 
 from crm_core.approvals.by_link import Answer, Choice, Trouble
-from crm_core.approvals.history import Event, said, state_in_words
+from crm_core.approvals.history import Attached, Event, said, state_in_words
 from crm_core.approvals.showing import Line, Shown
 from crm_core.errors import Language
 
@@ -50,6 +50,7 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 """Nothing is kept, sent on, framed, fetched or indexed."""
 MOST_COMMENT: Final = 2000
+_KIB: Final = 1024
 
 _TITLE: Final = ("Approval", "审批")
 _LABELS: Final = {
@@ -67,6 +68,7 @@ _LABELS: Final = {
     "after": ("After", "变更后"),
     "new": ("new", "新建"),
     "comment": ("Comment", "审批意见"),
+    "papers": ("Attachments", "附件"),
     "system": ("System", "系统"),
     "once": (
         "This link is yours alone and works once; do not pass it on.",
@@ -237,7 +239,23 @@ def _event(event: Event, shown: Shown, language: Language) -> str:
     at = event.at.astimezone(shown.zone).strftime("%Y-%m-%d %H:%M")
     stage = f" · {escape(event.stage_name)}" if event.stage_name else ""
     comment = f'<p class="said">{escape(event.comment)}</p>' if event.comment else ""
-    return f'<b>{escape(who)}</b> {escape(event.words)} <span class="soft">{at}{stage}</span>{comment}'
+    said_so = f'<b>{escape(who)}</b> {escape(event.words)} <span class="soft">{at}{stage}</span>{comment}'
+    return said_so + _papers(event.papers, language)
+
+
+def _papers(papers: Iterable[Attached], language: Language) -> str:
+    """Title and size of each; they are fetched from the system, not from here."""
+    items = "".join(
+        f'<li>{escape(one.title)} <span class="soft">{_size(one.size)}</span></li>' for one in papers
+    )
+    return f'<p class="soft">{_label("papers", language)}</p><ul>{items}</ul>' if items else ""
+
+
+def _size(size: int) -> str:
+    """Bytes as people write them."""
+    if size < _KIB:
+        return f"{size} B"
+    return f"{size / _KIB:.1f} KB" if size < _KIB**2 else f"{size / _KIB**2:.1f} MB"
 
 
 # -- the form

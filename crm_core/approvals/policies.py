@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_core import errors
 from crm_core.access.models import Role, RoleScope
 from crm_core.access.queries import EVERYTHING
 from crm_core.approvals.conditions import ApprovalCondition
@@ -40,7 +41,12 @@ INCOMPLETE = Message(
     "A new policy needs stages (or forbids), and commands or a document.",
     "新的审批规则必须填写审批环节（或禁止），以及命令或单据类型。",
 )
-MESSAGES = (*PROBLEMS.values(), INCOMPLETE, *BAD_SHAPES)
+OF_ALL_LINES = Message(
+    "POLICY_OF_ALL_LINES",
+    "{kind} changes what all lines share; only who may set policies in all lines has it signed.",
+    "{kind} 影响所有业务线，只有可在所有业务线设置审批规则的人才能要求其审批。",
+)
+MESSAGES = (*PROBLEMS.values(), INCOMPLETE, OF_ALL_LINES, *BAD_SHAPES)
 _INSTEAD: Final = (
     ("commands", "document"),
     ("document", "commands"),
@@ -96,6 +102,7 @@ async def set_policy(work: Work, command: SetApprovalPolicy) -> ApprovalPolicy:
     """The new edition; refuses unknown commands, fields, values, roles, and people who could not sign."""
     known = await last_edition(work.session, work.acting_line, command.name)
     definition = _definition(command, known)
+    _refuse_beyond_line(work, definition)
     _refuse(problems(definition, await known_to(work, definition)))
     policy = edition_of(definition, work, known)
     work.add(policy)
@@ -106,6 +113,17 @@ async def set_policy(work: Work, command: SetApprovalPolicy) -> ApprovalPolicy:
         ApprovalPolicySet.of(policy, name=policy.name, edition=policy.edition, enabled=policy.enabled)
     )
     return policy
+
+
+def _refuse_beyond_line(work: Work, definition: PolicyDefinition) -> None:
+    """Who sets policies in his line alone does not have the whole deployment's changes signed."""
+    if not work.actor.reaches_everything(SetApprovalPolicy.scope):
+        specs = [(n, kind, work.registry.commands.get(kind)) for n, kind in enumerate(definition.commands)]
+        errors.raise_if(
+            OF_ALL_LINES(f"commands.{n}", kind=kind)
+            for n, kind, spec in specs
+            if spec and not spec.command.on_line
+        )
 
 
 def _definition(command: SetApprovalPolicy, known: ApprovalPolicy | None) -> PolicyDefinition:

@@ -15,17 +15,14 @@ from crm_core.access.queries import EVERYTHING
 from crm_core.approvals.conditions import (
     ACTOR,
     ApprovalCondition,
-    ApprovalOperator,
     ApprovalTest,
-    Facts,
     InCommand,
     Source,
     Unfit,
     allows_none,
     annotation,
-    holds,
+    fit,
     marks,
-    matches,
     place_of,
     plain,
     unknown_field,
@@ -33,24 +30,13 @@ from crm_core.approvals.conditions import (
 )
 from crm_core.approvals.domains import Claim, Domain, is_empty, narrowed, whole
 from crm_core.approvals.stages import (
-    MESSAGES,
-    STAGES,
-    ApprovalDeadline,
-    ApprovalOverdue,
     ApprovalSlot,
     ApprovalStage,
     ApprovalWithin,
     PolicyDefinition,
 )
-from crm_core.approvals.words import ApprovalEmpty, ApprovalRule, ApprovalSame, ApprovalSelf
+from crm_core.approvals.words import ApprovalEmpty, ApprovalRule
 from crm_core.commands import Command, Ref
-
-__all__ = (
-    "MESSAGES", "STAGES", "ApprovalCondition", "ApprovalDeadline", "ApprovalEmpty", "ApprovalOperator",
-    "ApprovalOverdue", "ApprovalSame", "ApprovalSelf", "ApprovalSlot", "ApprovalStage", "ApprovalTest",
-    "ApprovalWithin", "Facts", "Known", "PolicyDefinition", "Problem", "begins", "ends", "holds", "matches",
-    "problems",
-)  # fmt: skip
 
 SIGN: Final = "approval.sign"
 ADMINISTRATOR: Final = "administrator"
@@ -154,7 +140,7 @@ def _target_troubles(definition: PolicyDefinition, known: Known) -> Iterator[Pro
         if kind not in known.commands:
             yield Problem(
                 f"commands.{number}", "POLICY_UNKNOWN_COMMAND",
-                f"there is no command {kind} that acts in the line", f"没有可用于该业务线的命令 {kind}",
+                f"there is no command {kind} in the line", f"没有可用于该业务线的命令 {kind}",
             )  # fmt: skip
         if kind in definition.commands[:number]:
             yield Problem(
@@ -199,16 +185,15 @@ def _tests(definition: PolicyDefinition) -> Iterator[tuple[str, ApprovalTest]]:
 def _test_troubles(path: str, test: ApprovalTest, targets: Sequence[_Target]) -> Iterator[Problem]:
     for target in targets:
         try:
-            wanted(test, target.source(test.field))
+            fit(test, target.source)
         except Unfit as unfit:
             about = len(targets) > 1 and unfit.code != "POLICY_NO_RECORD"
             english, chinese = (f"{target.name}: ", f"{target.name}：") if about else ("", "")
-            place = f"{path}.{_PLACES.get(unfit.code, 'field')}"
-            yield Problem(place, unfit.code, english + unfit.english, chinese + unfit.chinese)
+            yield Problem(
+                f"{path}.{unfit.place}", unfit.code, english + unfit.english, chinese + unfit.chinese
+            )
             return
 
-
-_PLACES: Final = {"POLICY_VALUE": "value", "POLICY_ORDER": "op", "POLICY_OPERATOR": "op"}
 
 _Claims: TypeAlias = "dict[tuple[str, str], Domain]"
 
@@ -264,7 +249,9 @@ def _agree(domains: _Claims, chosen: Iterable[ApprovalTest], target: _Target) ->
 
 
 def _claimed(domains: _Claims, test: ApprovalTest, target: _Target, *, positive: bool) -> _Claims:
-    """The domains with one more claim; a test that does not fit claims nothing."""
+    """The domains with one more claim; a test that does not fit claims nothing, nor one of two fields."""
+    if test.than is not None:
+        return domains
     try:
         source = target.source(test.field)
         claim: Claim = (test.op, wanted(test, source), positive)

@@ -16,9 +16,11 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from crm_core.access.models import Role, RoleGrant, Team, TeamMember, User
 from crm_core.access.queries import members_of
@@ -33,25 +35,34 @@ DEEPEST_TEAM = 30
 READ, SIGN = "approval.read", "approval.sign"
 
 
-async def what_concerns(session: Unit, line: str, target: str, subject: UUID) -> Sequence[Sequence[Any]]:
-    """Whether anything is to be asked about a target (a kind of command, a type of record) and a subject; mostly not.
+async def what_concerns(
+    session: Unit, line: str | None, targets: Sequence[str], subject: UUID
+) -> Sequence[Sequence[Any]]:
+    """Whether anything is to be asked about targets (kinds of command, a type of record) and a subject; mostly not.
 
-    Rows of one word: `policy` where there are policies about the target in the line, `lock` where the record waits for
-    signatures and may not be changed meanwhile. One statement, made once.
+    `targets` are one or two. Rows of one word: `policy` where there are policies about one of them in the line (None: in
+    any), `lock` where the record waits for signatures and may not be changed meanwhile. One statement, made once.
     """
-    return await session.rows("approvals", _concerns, {"line": line, "target": target, "subject": subject})
+    about = {"target": targets[0], "other": targets[-1], "subject": subject}
+    if line is None:
+        return await session.rows("approvals anywhere", _concerns_anywhere, about)
+    return await session.rows("approvals", _concerns, {"line": line, **about})
 
 
 def _concerns() -> CompoundSelect[Any]:
+    target = ApprovalTarget.__table__
+    return _concerning(target.c.line == given("line", target.c.line.type))
+
+
+def _concerns_anywhere() -> CompoundSelect[Any]:
+    return _concerning(true())
+
+
+def _concerning(here: ColumnElement[bool]) -> CompoundSelect[Any]:
     target, approval = ApprovalTarget.__table__, Approval.__table__
+    about = [given(name, target.c.target.type) for name in ("target", "other")]
     policies = (
-        select(literal("policy").label("what"))
-        .where(
-            target.c.line == given("line", target.c.line.type),
-            target.c.target == given("target", target.c.target.type),
-        )
-        .limit(1)
-        .subquery()
+        select(literal("policy").label("what")).where(here, target.c.target.in_(about)).limit(1).subquery()
     )
     locks = (
         select(literal("lock").label("what"))
@@ -65,35 +76,39 @@ def _concerns() -> CompoundSelect[Any]:
 
 
 async def policies_about(
-    session: AsyncSession, line: str, target: str, now: datetime
+    session: AsyncSession, line: str | None, targets: Sequence[str], now: datetime
 ) -> list[ApprovalPolicy]:
-    """Policies in force now about a target, those with the lowest priority number first; conditions not yet asked."""
-    edition = ApprovalTarget.__table__
+    """Policies in force now about one of these targets, the lowest priority number first; conditions not yet asked.
+
+    Without a line: those of all lines.
+    """
+    edition = aliased(ApprovalPolicy)
+    named = (
+        select(edition.line, edition.name)
+        .join(ApprovalTarget, ApprovalTarget.policy_id == edition.id)
+        .where(ApprovalTarget.target.in_(targets), true() if line is None else ApprovalTarget.line == line)
+    )
     statement = select(ApprovalPolicy).where(
-        ApprovalPolicy.line == line,
-        ApprovalPolicy.name.in_(
-            select(ApprovalPolicy.name)
-            .join(edition, edition.c.policy_id == ApprovalPolicy.id)
-            .where(edition.c.line == line, edition.c.target == target)
-        ),
-        ApprovalPolicy.valid_from <= now,
+        tuple_(ApprovalPolicy.line, ApprovalPolicy.name).in_(named), ApprovalPolicy.valid_from <= now
     )
     found = latest((await session.execute(statement)).scalars())
     about = (
         p
         for p in found
-        if p.enabled and target in (*p.commands, p.document) and (p.valid_to is None or now < p.valid_to)
+        if p.enabled
+        and not {*p.commands, p.document}.isdisjoint(targets)
+        and (p.valid_to is None or now < p.valid_to)
     )
-    return sorted(about, key=lambda p: (p.priority, p.name))
+    return sorted(about, key=lambda p: (p.priority, p.name, p.line))
 
 
 def latest(policies: Iterable[ApprovalPolicy]) -> Sequence[ApprovalPolicy]:
-    """The last edition of each name."""
-    last: dict[str, ApprovalPolicy] = {}
+    """The last edition of each name in each line."""
+    last: dict[tuple[str, str], ApprovalPolicy] = {}
     for policy in policies:
-        known = last.get(policy.name)
+        known = last.get((policy.line, policy.name))
         if known is None or known.edition < policy.edition:
-            last[policy.name] = policy
+            last[policy.line, policy.name] = policy
     return list(last.values())
 
 

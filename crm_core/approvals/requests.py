@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError
 
 from crm_core import errors, ids
 from crm_core.approvals import held
+from crm_core.approvals.attaching import ATTACHMENTS, SENSITIVE, Attachments, attach, with_papers
 from crm_core.approvals.commands import REQUEST, ApprovalId, ApproveApproval, Comment, concluded, me
-from crm_core.approvals.events import ApprovalResubmitted
+from crm_core.approvals.events import ApprovalAttached, ApprovalResubmitted
 from crm_core.approvals.inbox import make_findable
 from crm_core.approvals.models import Approval, ApprovalBatch
 from crm_core.approvals.moving import SYSTEM, move, passes_over, policy_of
@@ -32,8 +33,8 @@ NO_DOCUMENT = Message(
 )
 NO_POLICY = Message(
     "APPROVAL_NO_POLICY",
-    "No policy of line {line} wants this {type} signed.",
-    "业务线 {line} 没有针对该单据（{type}）的审批规则。",
+    "No policy of line {line} wants this {type} signed; an administrator sets or enables one (approvalPolicySet).",
+    "业务线 {line} 没有针对该单据（{type}）的审批规则，请由管理员设置或启用（approvalPolicySet）。",
 )
 SIGNED_ALREADY = Message(
     "APPROVAL_SUBMITTED_ALREADY",
@@ -55,7 +56,9 @@ class SubmitRecord(Command):
     kind: ClassVar[str] = "approval.submit"
     scope: ClassVar[str] = REQUEST
     returns: ClassVar[str | list[str]] = "Approval"
+    sensitive: ClassVar[frozenset[str]] = SENSITIVE
     record: str = Field(max_length=80, description="Id of the record, as shown (单据).")
+    attachments: Attachments = Field([], description=ATTACHMENTS)
 
 
 async def submit(work: Work, command: SubmitRecord) -> Approval:
@@ -68,6 +71,9 @@ async def submit(work: Work, command: SubmitRecord) -> Approval:
         raise Refused(SIGNED_ALREADY("record"))
     state = await begun(work, policy, matter_for(policy, me(work), None, record))
     approval = keep_record(work, policy, state, record)
+    given = await attach(work, approval, "submit", 0, command.attachments)
+    if given:
+        work.record(ApprovalAttached.of(approval, command=approval.kind, attachments=list(given)))
     await document.told(work, record, ApprovalState.PENDING.value)
     await make_findable(work, approval)
     if state.status is ApprovalState.APPROVED:  # nobody is asked: it goes its way at once
@@ -103,6 +109,7 @@ class ResubmitApproval(Command):
     scope: ClassVar[str] = REQUEST
     returns: ClassVar[str | list[str]] = "Approval"
     subject: ClassVar[str | None] = "id"
+    sensitive: ClassVar[frozenset[str]] = SENSITIVE
     id: ApprovalId = Field(description="The approval (审批单).")
     to_returner: bool = Field(
         False,
@@ -113,6 +120,7 @@ class ResubmitApproval(Command):
         None, description="The whole input of the held command, changed; none: as it was (修改后的内容)."
     )
     comment: Comment = Field("", description="What to say with it (说明).")
+    attachments: Attachments = Field([], description=ATTACHMENTS)
 
 
 async def resubmit(work: Work, command: ResubmitApproval) -> Approval:
@@ -129,9 +137,12 @@ async def resubmit(work: Work, command: ResubmitApproval) -> Approval:
             record = await held.subject_of(work, approval, lock=True)
             await _refuse_other_policy(work, approval, approval.document, None, record)
         to_returner = to_returner and not await passes_over(work, approval)
-    moved = await move(work, approval, Resubmit(to_returner, command.comment), me(work))
+    verb = Resubmit(to_returner, command.comment)
+    moved = await move(work, approval, verb, me(work))
+    moved = await with_papers(work, approval, moved, verb, command.attachments)
     approval.decided_at = None if not moved.finished else approval.decided_at
-    work.record(ApprovalResubmitted.of(approval, command=approval.kind))
+    shown = list(moved.papers)
+    work.record(ApprovalResubmitted.of(approval, command=approval.kind, attachments=shown))
     return concluded(work, approval, moved, command.comment) if moved.finished else approval
 
 

@@ -10,6 +10,7 @@ from crm_core.approvals.models import ApprovalPolicy
 from crm_core.approvals.policies import targets_of
 from crm_core.approvals.queries import last_edition
 from crm_core.approvals.stages import STAGES, ApprovalSlot, ApprovalStage, PolicyDefinition
+from crm_core.approvals.words import ApprovalSelf
 from crm_core.registry import PolicyTemplate, Registry
 
 
@@ -42,6 +43,7 @@ def _policy(template: PolicyTemplate, line: str, now: datetime, *, document: boo
         commands=[] if document else [template.kind],
         document=template.kind if document else None,
         enabled=template.enabled,
+        self_approval=ApprovalSelf(template.self_approval),
         stages=given or [only],
     )
     stored = definition.model_dump(mode="json", by_alias=False, exclude={"valid_from", "valid_to"})

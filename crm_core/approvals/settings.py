@@ -1,8 +1,12 @@
-"""Settings of approvals: the links by which people sign out of a mail or chat."""
+"""Settings of approvals: the links by which people sign out of a mail or chat, and what may be attached."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
+
+MOST_ATTACHMENTS: Final = 10
 
 
 class ApprovalsSettings(BaseModel):
@@ -18,3 +22,10 @@ class ApprovalsSettings(BaseModel):
         description="Channels whose notices carry a link to sign; who reads the message can sign with it, so never a "
         "group chat; empty: no links (携带审批链接的渠道).",
     )
+    attachments: int = Field(
+        MOST_ATTACHMENTS,
+        ge=0,
+        le=MOST_ATTACHMENTS,
+        description="Most papers given with one verb (附件数量上限).",
+    )
+    attachment_bytes: int = Field(20_971_520, ge=1, description="Largest attachment, bytes (附件大小上限).")

@@ -21,6 +21,7 @@ from crm_core import ids, money
 from crm_core.access.models import User
 from crm_core.actors import Actor
 from crm_core.approvals import held
+from crm_core.approvals.attached import papers_of
 from crm_core.approvals.history import Event, history, people_in
 from crm_core.approvals.models import Approval
 from crm_core.approvals.moving import STATE
@@ -73,7 +74,8 @@ class Shown:
     @property
     def seen(self) -> str:
         """A digest of what the reader is shown to sign; another one means that it is something else by now."""
-        what = repr((self.id.hex, self.title, self.changes, self.facts))
+        papers = [paper.sha256 for line in self.history for paper in line.papers]
+        what = repr((self.id.hex, self.title, self.changes, self.facts, papers))
         return hashlib.sha256(what.encode()).hexdigest()
 
 
@@ -105,7 +107,13 @@ async def shown(
         facts=await _facts(services, fetch, access, row, words) if row.document else (),
         history=tuple(
             history(
-                state, row.created_at, reason, names, role_titles(services.registry.roles, language), language
+                state,
+                row.created_at,
+                reason,
+                names,
+                role_titles(services.registry.roles, language),
+                language,
+                await papers_of(fetch, row.id),
             )
         ),
         names=names,

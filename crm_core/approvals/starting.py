@@ -42,8 +42,19 @@ NOWHERE = UUID(int=0)
 """In place of the id of a record that is not there yet."""
 
 
+def sought(line: str | None, target: str, command: Command | None) -> tuple[str | None, Sequence[str]]:
+    """Where policies about a target are looked for, and under which names.
+
+    A command without a line is held by the policies of whichever line (None); a bulk command also by what holds the
+    command it does to many.
+    """
+    if command is None:
+        return line, (target,)
+    return line if command.on_line else None, (target, command.bulk_of) if command.bulk_of else (target,)
+
+
 async def policy_for(
-    work: Work, line: str, target: str, command: Command | None, record: Base | None
+    work: Work, line: str | None, target: str, command: Command | None, record: Base | None
 ) -> ApprovalPolicy | None:
     """The policy that wants a target signed now: the first by priority and name whose condition holds.
 
@@ -52,29 +63,31 @@ async def policy_for(
     """
     subject = getattr(record, "id", None)
     key = subject if isinstance(subject, UUID) else NOWHERE
-    found = {row[0] for row in await what_concerns(work.session, line, target, key)}
+    where, targets = sought(line, target, command)
+    found = {row[0] for row in await what_concerns(work.session, where, targets, key)}
     if "lock" in found:
         raise Refused(LOCKED(command.subject if command is not None else None))
     if "policy" not in found:
         return None
-    policy = await _first(work, line, target, command, record)
+    policy = await _first(work, await policies_about(work.session, where, targets, work.now), command, record)
     if policy is not None and policy.forbid:
-        raise Refused(FORBIDDEN(line=line, policy=policy.title or policy.name))
+        raise Refused(FORBIDDEN(line=policy.line, policy=policy.title or policy.name))
     return policy
 
 
 async def _first(
-    work: Work, line: str, target: str, command: Command | None, record: Base | None
+    work: Work, policies: Sequence[ApprovalPolicy], command: Command | None, record: Base | None
 ) -> ApprovalPolicy | None:
     """The first policy whose condition holds; what conditions ask about is looked up where there is one."""
     assert work.actor.user_id is not None
-    facts: Facts | None = None
-    for policy in await policies_about(work.session, line, target, work.now):
+    facts: dict[str, Facts] = {}
+    for policy in policies:
         condition = _condition_of(policy)
         if condition == ApprovalCondition():
             return policy
-        facts = facts or await facts_of(work, line, work.actor.user_id, command, record)
-        if matches(condition, facts):
+        if policy.line not in facts:
+            facts[policy.line] = await facts_of(work, policy.line, work.actor.user_id, command, record)
+        if matches(condition, facts[policy.line]):
             return policy
     return None
 

@@ -393,6 +393,15 @@ class Adopt:
     name: Literal["adopt"] = "adopt"
 
 
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Who asked, or who is asked now, holding these roles of the line, adds papers (补充材料)."""
+
+    roles: frozenset[str] = frozenset()
+    comment: str = ""
+    name: Literal["attach"] = "attach"
+
+
 Verb: TypeAlias = (
     Seat
     | Approve
@@ -411,6 +420,7 @@ Verb: TypeAlias = (
     | Urge
     | Settle
     | Adopt
+    | Attach
 )
 
 

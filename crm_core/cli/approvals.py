@@ -20,7 +20,7 @@ from crm_core.access.models import User
 from crm_core.actors import system
 from crm_core.approvals.known import known_of
 from crm_core.approvals.policies import definition_of, roles_of
-from crm_core.approvals.policy import PolicyDefinition, begins, ends, problems
+from crm_core.approvals.policy import begins, ends, problems
 from crm_core.approvals.policy_file import (
     LARGEST,
     TOO_LARGE,
@@ -31,6 +31,7 @@ from crm_core.approvals.policy_file import (
     write,
 )
 from crm_core.approvals.queries import last_editions
+from crm_core.approvals.stages import PolicyDefinition
 from crm_core.cli.deployment import in_deployment, settings_of, terminal_language
 from crm_core.commands import Options
 from crm_core.errors import ConfigurationError, worded

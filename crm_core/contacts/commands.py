@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import select
@@ -210,6 +211,10 @@ class ArchiveContact(OnContact):
 
     kind = "contact.archive"
 
+    def compensation(self, _made: Sequence[UUID], before: Mapping[str, Any]) -> Command | None:
+        """Restoring the contact, if it was this that put it away."""
+        return RestoreContact(id=self.id) if "archived_at" in before else None
+
 
 async def archive_contact(work: Work, command: ArchiveContact) -> Contact:
     """The archived contact; archiving twice changes nothing."""
@@ -224,6 +229,10 @@ class RestoreContact(OnContact):
     """Take a contact back that was put away (联系人恢复)."""
 
     kind = "contact.restore"
+
+    def compensation(self, _made: Sequence[UUID], before: Mapping[str, Any]) -> Command | None:
+        """Putting the contact away again, if it was this that took it back."""
+        return ArchiveContact(id=self.id) if "archived_at" in before else None
 
 
 async def restore_contact(work: Work, command: RestoreContact) -> Contact:

@@ -125,6 +125,7 @@ class BulkAssign(_Assignment):
     """Give many customers of a line to one owner or team; all or none (批量分配)."""
 
     kind = "customer.bulk_assign"
+    bulk_of = "customer.assign"
     returns: ClassVar[str | list[str]] = ["Customer"]
     ids: list[CustomerId] = Field(min_length=1, description="The customers; at most 100 by default.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -230,6 +230,10 @@ class ArchiveCustomer(Command):
     subject = "id"
     id: CustomerId = Field(description="The customer.")
 
+    def compensation(self, _made: Sequence[UUID], before: Mapping[str, Any]) -> Command | None:
+        """Restoring the customer, if it was this that put it away."""
+        return RestoreCustomer(id=self.id) if "archived_at" in before else None
+
 
 async def archive_customer(work: Work, command: ArchiveCustomer) -> Customer:
     """The archived customer; archiving twice changes nothing."""
@@ -249,6 +253,10 @@ class RestoreCustomer(Command):
     returns = "Customer"
     subject = "id"
     id: CustomerId = Field(description="The customer.")
+
+    def compensation(self, _made: Sequence[UUID], before: Mapping[str, Any]) -> Command | None:
+        """Putting the customer away again, if it was this that took it back."""
+        return ArchiveCustomer(id=self.id) if "archived_at" in before else None
 
 
 async def restore_customer(work: Work, command: RestoreCustomer) -> Customer:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints
 from sqlalchemy import select
 
-from crm_core import ids, money
+from crm_core import ids, money, papers
 from crm_core.access.models import BusinessLine
 from crm_core.commands import Command, Money, Perform
 from crm_core.customers.events import (
@@ -46,9 +40,6 @@ KEEPERS_ONLY = Message(
     "档案资料由业务线 {line} 的档案管理员或持有 customer.documents 权限者存档。",
     "CS-010",
 )
-PAPER_UNREADABLE = Message(
-    "PAPER_UNREADABLE", "The paper cannot be read: {problem}.", "资料无法读取：{problem}。"
-)
 IN_THE_FUTURE = Message("IN_THE_FUTURE", "{day} lies in the future.", "{day} 晚于今天。")
 ARCHIVE_DECIDED = Message(
     "ARCHIVE_DECIDED",
@@ -56,18 +47,18 @@ ARCHIVE_DECIDED = Message(
     "档案状态为 {state}，只有待确认的档案才能确认或退回。",
     "CS-012",
 )
-MESSAGES = (KEEPERS_ONLY, PAPER_UNREADABLE, IN_THE_FUTURE, ARCHIVE_DECIDED)
+MESSAGES = (KEEPERS_ONLY, IN_THE_FUTURE, ARCHIVE_DECIDED)
 
 
 # -- papers
 
 
-class FileDocument(Command):
+class FileDocument(papers.PaperInput, Command):
     """File a paper in the archive of a customer (档案资料存档, CS-004, CS-010).
 
     The steward of the line does it, or somebody with `customer.documents`. Give the paper's `content`, or the `path`
-    of a file that is in the store already. A paper filed is never overwritten. A returned archive waits for its
-    approval again (CS-012).
+    of one that is in the store already (`POST /papers`). A paper filed is never overwritten. A returned archive waits
+    for its approval again (CS-012).
     """
 
     kind = "customer.file_document"
@@ -78,23 +69,8 @@ class FileDocument(Command):
     sensitive = frozenset({"content"})
     id: CustomerId = Field(description="The customer.")
     category: DocumentCategory = Field(description="Kind of paper (资料类别).")
-    title: Name = Field(description="Title, e.g. 营业执照副本 (名称).")
     origin: Origin = Field(description="Where it came from (资料来源, CS-003).")
-    media_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$", max_length=100)] = Field(
-        description="E.g. application/pdf (文件类型)."
-    )
-    content: str | None = Field(None, description="The paper in base64, at most 1 MiB by default (内容).")
-    path: Annotated[str, StringConstraints(max_length=300)] | None = Field(
-        None, description="Path inside the store of a file that is there already (存储路径)."
-    )
     received_on: date | None = Field(None, description="Day it was received; default: today (收到日期).")
-
-
-@dataclass(frozen=True, slots=True)
-class _Paper:
-    path: str
-    sha256: str
-    size: int
 
 
 async def file_document(work: Work, command: FileDocument) -> CustomerDocument:
@@ -105,7 +81,9 @@ async def file_document(work: Work, command: FileDocument) -> CustomerDocument:
     settings: CustomersSettings = work.settings_of("customers")
     received = _past_day(work, command.received_on, "receivedOn")
     late = (today(work) - received).days > settings.filing_days
-    paper = await _stored(work, command, settings.document_bytes)
+    paper = await papers.stored(
+        work.services.store, command, settings.document_bytes, work.now, dry=work.options.dry_run
+    )
     document = work.add(
         CustomerDocument(
             customer_id=customer.id, line=row.line, category=command.category.value, title=command.title,
@@ -145,52 +123,6 @@ def _past_day(work: Work, day: date | None, path: str) -> date:
     if day is not None and day > today(work):
         raise Refused(IN_THE_FUTURE(path, day=day.isoformat()))
     return day or today(work)
-
-
-async def _stored(work: Work, command: FileDocument, most: int) -> _Paper:
-    if (command.content is None) == (command.path is None):
-        raise Refused(
-            PAPER_UNREADABLE("content", problem="give content or path, one of them (content 与 path 二选一)")
-        )
-    if command.path is not None:
-        return await asyncio.to_thread(_found, work.services.store, command.path)
-    content = _decoded(command.content or "", most)
-    return await asyncio.to_thread(_kept, work.services.store, content, dry=work.options.dry_run)
-
-
-def _decoded(text: str, most: int) -> bytes:
-    if len(text) > most * 4 // 3 + 4:
-        raise Refused(PAPER_UNREADABLE("content", problem=f"larger than {most} bytes (文件过大)"))
-    try:
-        content = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused(PAPER_UNREADABLE("content", problem="not base64 (不是 base64)")) from None
-    if not 0 < len(content) <= most:
-        raise Refused(PAPER_UNREADABLE("content", problem=f"1 to {most} bytes (1 至 {most} 字节)"))
-    return content
-
-
-def _kept(store: Path, content: bytes, *, dry: bool) -> _Paper:
-    """Put the content under its own digest: equal papers are one file, and none is ever overwritten."""
-    digest = hashlib.sha256(content).hexdigest()
-    place = f"papers/{digest[:2]}/{digest}"
-    target = store / place
-    if not dry and not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{ids.uuid7().hex}")
-        partial.write_bytes(content)
-        partial.rename(target)
-    return _Paper(place, digest, len(content))
-
-
-def _found(store: Path, path: str) -> _Paper:
-    root = store.resolve()
-    target = (root / path).resolve()
-    if not target.is_relative_to(root) or not target.is_file():
-        raise Refused(PAPER_UNREADABLE("path", problem="no such file in the store (存储中没有该文件)"))
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return _Paper(target.relative_to(root).as_posix(), digest, target.stat().st_size)
 
 
 # -- transactions

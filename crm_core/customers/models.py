@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_core.db.base import Aggregate, Base, LineCode, Personal, Record
 from crm_core.db.types import Fen, UtcDateTime
+from crm_core.papers import PaperRecord
 
 Word = String(40)
 """A value of an enumeration."""
@@ -320,7 +321,7 @@ class CustomerTag(Record):
     tag: Mapped[str] = mapped_column(String(60))
 
 
-class CustomerDocument(Record):
+class CustomerDocument(PaperRecord):
     """A paper of the archive (档案资料, CS-004): a reference to a file of the local store; never overwritten."""
 
     __tablename__ = "customer_documents"
@@ -336,12 +337,7 @@ class CustomerDocument(Record):
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.id"))
     line: Mapped[str] = mapped_column(LineCode)
     category: Mapped[str] = mapped_column(Word)
-    title: Mapped[str] = mapped_column(String(200))
     origin: Mapped[str] = mapped_column(Word)
-    path: Mapped[str] = mapped_column(String(300))
-    sha256: Mapped[str] = mapped_column(String(64))
-    size: Mapped[int] = mapped_column(BigInteger)
-    media_type: Mapped[str] = mapped_column(String(100))
     received_on: Mapped[date] = mapped_column(Date)
     filed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     filed_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))

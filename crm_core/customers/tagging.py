@@ -64,6 +64,7 @@ class BulkTag(_Tagging):
     """Put tags on many customers; all or none (批量加标签)."""
 
     kind = "customer.bulk_tag"
+    bulk_of = "customer.tag"
     returns: ClassVar[str | list[str]] = ["Customer"]
     ids: list[CustomerId] = Field(min_length=1, description="The customers; at most 100 by default.")
 

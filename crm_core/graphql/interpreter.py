@@ -151,6 +151,8 @@ def _connection(declared: Field, owner: ObjectType | None, types: Types) -> Reso
         page = page_of(arguments, context.limits.page_default, context.limits.page_max)
 
         async def load(parents: list[UUID]) -> Sequence[Any]:
+            # a wrong order is told before a wrong filter, as the planner does
+            keys_of(target, target.aliased(context.access, "t"), arguments.get("orderBy"), context.access)
             statement, t = _children(
                 declared, owner, target, info, context, parents, arguments.get("where"), types
             )

@@ -80,7 +80,10 @@ class Row:
 
 
 class Planner:
-    """Builds the statement of one request; what it decides on stands in its trail."""
+    """Builds the statement of one request; what it decides on stands in its trail.
+
+    `unasked` are conditions on rows of which nothing is asked: not in the statement, but their values must be sound.
+    """
 
     def __init__(
         self,
@@ -97,6 +100,7 @@ class Planner:
         self.json: Json = writer(access.dialect)
         self.steps: list[Step] = []
         self.left: dict[str, list[FieldNode]] = {}
+        self.unasked: list[ColumnElement[bool]] = []
         self._names = 0
 
     # -- roots
@@ -327,6 +331,7 @@ class Planner:
         access = self.access if row is None and not _finding(target, where) else self._few
         asked = [] if not where else [predicate(target, t, where, access, self.types)]
         conditions = [*self._joined(declared, target, row, t, access), *asked]
+        self.unasked += [] if part.asks else asked
         if page.cursor is not None:
             conditions.append(behind(keys, self._values_behind(keys, page.cursor), backward=page.backward))
         return part.put_together(pairs, t, conditions)
@@ -394,7 +399,12 @@ class _Part:
             planner, target, row, keys, page, here,
         )  # fmt: skip
         self.lists: list[tuple[Sql, Pairs]] = []
-        self.counted = self.cursors = False
+        self.counted = self.cursors = self.totalled = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything of the rows is asked for, once the fields are selected."""
+        return bool(self.lists) or self.counted or self.totalled
 
     @property
     def json(self) -> Json:
@@ -410,6 +420,7 @@ class _Part:
             if name == "__typename":
                 pairs.append((key, self.planner.text(shape.name)))
             elif name == "totalCount":
+                self.totalled = True
                 pairs.append((key, count()))
             elif name == "pageInfo":
                 pairs.append((key, self._page_info(own)))

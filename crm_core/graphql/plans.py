@@ -12,7 +12,7 @@ from uuid import UUID
 
 from graphql import FieldNode, GraphQLError, GraphQLOutputType, get_nullable_type, is_list_type, located_error
 from graphql.pyutils import Path
-from sqlalchemy import BindParameter, Dialect, Select
+from sqlalchemy import BindParameter, Dialect, Select, select
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -35,14 +35,15 @@ class Plan:
     """A statement ready to be sent, how its values are read from a request, and what is left to do with its answer.
 
     `trail` reads what the plan was built on, `left` are root fields for the interpreter. `tried`: the database has seen
-    it; `broken` is its objection, if it had one. `statement` is kept where it may be sent inside a transaction: it takes
-    three times the room of all the rest.
+    it; `broken` is its objection, if it had one. `unasked` reads values that must be sound, but are not sent. `statement`
+    is kept where it may be sent inside a transaction: it takes three times the room of all the rest.
     """
 
     sql: str
     values: tuple[Read, ...]
     steps: tuple[Step, ...]
     trail: tuple[Read, ...] = ()
+    unasked: tuple[Read, ...] = ()
     statement: Select[Any] | None = None
     left: Mapping[str, list[FieldNode]] = field(default_factory=dict)
     broken: Exception | None = None
@@ -62,6 +63,8 @@ class Plan:
     def bound(self, given: Given) -> list[Any]:
         """The values for one request; `Unplanned` when one cannot be had."""
         try:
+            for read in self.unasked:
+                read(given)
             return [read(given) for read in self.values]
         except Exception as error:
             raise Unplanned("value", str(error)) from error
@@ -135,13 +138,17 @@ class Plans:
     def _statement(self, trail: Trail, access: Access, build: Build) -> Plan:
         statement, planner = build(trail, access)
         try:
-            compiler = _compiler(self._dialect.statement_compiler)  # type: ignore[arg-type]  # a class is hashable
-            compiled = compiler(self._dialect, statement, compile_kwargs={"render_postcompile": True})
-            values = _values(compiled, access)
+            text, values = self._text(statement, access)
+            unasked = self._text(select().where(*planner.unasked), access)[1] if planner.unasked else ()
         except (CompileError, RecursionError) as error:
             raise Unplanned("statement", str(error)) from error
         reads = tuple(read for read, _ in trail.steps)
-        return Plan(compiled.string, values, tuple(planner.steps), reads, statement, planner.left)
+        return Plan(text, values, tuple(planner.steps), reads, unasked, statement, planner.left)
+
+    def _text(self, statement: Select[Any], access: Access) -> tuple[str, tuple[Read, ...]]:
+        compiler = _compiler(self._dialect.statement_compiler)  # type: ignore[arg-type]  # a class is hashable
+        compiled = compiler(self._dialect, statement, compile_kwargs={"render_postcompile": True})
+        return compiled.string, _values(compiled, access)
 
     def _forget(self) -> None:
         while self._size > self._most and len(self._roots) > 1:

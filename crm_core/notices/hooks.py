@@ -16,6 +16,7 @@ from crm_core.graphql.fields import Field, ObjectType
 from crm_core.notices import commands, graphql, models
 from crm_core.notices.bots import BOT
 from crm_core.notices.delivering import deliver_due
+from crm_core.notices.forgetting import CHORE
 from crm_core.notices.mail import MAIL
 from crm_core.notices.notifier import Notifier
 from crm_core.notices.queries import ADMIN, SELF
@@ -87,8 +88,8 @@ def crm_notice_kinds() -> Sequence[NoticeKind]:
 
 @hookimpl
 def crm_chores() -> Sequence[Chore]:
-    """Send what is due."""
-    return (Chore("notices.deliver", timedelta(seconds=15), deliver_due),)
+    """Send what is due; remove what is old."""
+    return (Chore("notices.deliver", timedelta(seconds=15), deliver_due), CHORE)
 
 
 @hookimpl

@@ -73,6 +73,12 @@ class NoticesSettings(BaseModel):
         [60, 300, 1_800, 7_200, 21_600],
         description="Waits after the first, second … attempt, seconds; after the last a delivery is dead.",
     )
+    retention_days: int = Field(
+        365,
+        ge=1,
+        le=36_500,
+        description="Older notices are removed, with what is known of their deliveries (保留天数).",
+    )
     timeout_seconds: float = Field(10.0, gt=0, le=300, description="Longest time one attempt may take.")
     lease_seconds: float = Field(
         60.0, description="After this time others send what a process began and did not finish."

@@ -378,7 +378,7 @@ async def crm(
     )
     place = _Place(crm_dialect, tmp_path_factory, request)
     lines = sorted((line, tuple(plugins)) for line, plugins in crm_lines.items())
-    key = (crm_dialect, *lines, repr(crm_settings), *map(id, crm_candidates))
+    key = (crm_dialect, *lines, repr(crm_settings), *crm_candidates)
     if key not in crm_templates:
         crm_templates[key] = await _template(place, settings, crm_candidates)
     template = crm_templates[key]
@@ -400,7 +400,7 @@ def _services(settings: Settings, registry: Registry) -> Services:
 async def _template(place: _Place, settings: Settings, extra: Sequence[Candidate]) -> Template:
     settings = settings.model_copy(update={"database_url": place.empty()})
     candidates = [*installed(), *extra]
-    await migrate.upgrade(settings, load(settings, candidates))
+    await migrate.upgrade(settings, load(settings, candidates), START)
     services = _services(settings, load(settings, candidates))
     registry = services.registry
     try:

@@ -17,6 +17,7 @@ from sqlalchemy import inspect, select
 from crm_core import ids
 from crm_core.access.models import Absence, ApiToken, TeamMember, UsageReview
 from crm_core.actors import Actor, Reach
+from crm_core.approvals.attached import ApprovalAttachment
 from crm_core.approvals.filed import ControlledDocument
 from crm_core.approvals.models import Approval, ApprovalBatch, ApprovalCopy, ApprovalPolicy, ApprovalTask
 from crm_core.audit.models import AuditEntry
@@ -241,6 +242,7 @@ class Maker:
             instead_of_id=self.person(2), added_by_id=None, signer_id=self.person(3),
         )  # fmt: skip
         await self.add(ApprovalCopy, approval_id=approval.id, line=line, user_id=self.somebody())
+        await self.add(ApprovalAttachment, approval_id=approval.id, line=line, user_id=self.somebody())
 
 
 async def recorded(crm: Kit, viewers: list[Viewer]) -> Company:
@@ -339,6 +341,9 @@ ORACLE: Mapping[str, Callable[[Company, Viewer, Any], bool]] = {
     "AuditEntry": lambda _c, v, r: whole(v, r.line),
     "Event": lambda _c, v, r: whole(v, r.line),
     "Approval": sees_approval,
+    "ApprovalAttachment": lambda c, v, r: any(
+        sees_approval(c, v, one) for one in c.rows["Approval"] if one.id == r.approval_id
+    ),
     "ApprovalBatch": lambda _c, v, r: is_mine(v, r.user_id),
     "Notice": lambda _c, v, r: is_mine(v, r.user_id),
     "NoticePreference": lambda _c, v, r: is_mine(v, r.user_id),

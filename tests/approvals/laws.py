@@ -15,6 +15,7 @@ from crm_core.approvals.words import (
     ApprovalTaskKind,
     ApprovalTaskState,
     Approve,
+    Attach,
     Delegate,
     Expire,
     Recall,
@@ -109,6 +110,9 @@ def check_permission(before: State, verb: Verb, actor: UUID, roles: frozenset[st
         assert task.added is not ApprovalAdded.DELEGATED or isinstance(verb, Transfer), "advice on advice"
     if isinstance(verb, Remove) and not verb.forced:
         assert before.task(verb.task).added_by == actor, "removed whom somebody else had added"
+    if isinstance(verb, Attach) and actor != before.requester:
+        own = (one.may(actor, roles) and one.state is OPEN for one in before.tasks)
+        assert any(own), "papers of somebody who is not asked"
     if isinstance(verb, Recall):
         assert before.performed, "recalled what was never performed"
 

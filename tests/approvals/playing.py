@@ -26,6 +26,7 @@ from crm_core.approvals.words import (
     Approve,
     Ask,
     Asked,
+    Attach,
     Compensate,
     Copy,
     Delegate,
@@ -418,6 +419,7 @@ _MOVES: Sequence[tuple[float, Maker]] = (
     (1, _expire),
     (1, lambda game, _actor, _key: Copy(game._some())),
     (1, lambda _game, _actor, _key: Urge()),
+    (1, lambda _game, actor, _key: Attach(HELD[actor])),
     (0.5, lambda _game, _actor, _key: Settle(ApprovalState.APPROVED)),
     (0.5, lambda _game, _actor, _key: Adopt()),
 )

@@ -26,6 +26,7 @@ from crm_core.approvals.words import (
     Approve,
     Ask,
     Asked,
+    Attach,
     Compensate,
     Copied,
     Copy,
@@ -322,7 +323,7 @@ def test_nothing_happens_while_people_are_being_found() -> None:
     for verb in (
         Approve(), Reject(), Return(key), Resubmit(), Withdraw(), Recall(), Terminate(), Transfer(key, ask(SUN)),
         Delegate(key, ask(SUN)), Add(key, (ask(SUN),), BEFORE), Remove(key), Expire(key, ApprovalAnswer.APPROVE),
-        Copy((SUN,)), Urge(), Settle(APPROVED), Adopt(),
+        Copy((SUN,)), Urge(), Settle(APPROVED), Adopt(), Attach(),
     ):  # fmt: skip
         assert refusal(state, LI, verb) == "APPROVAL_ASKING"
 
@@ -880,6 +881,7 @@ def test_nothing_is_done_with_what_has_ended() -> None:
             Approve(), Reject(), Return(uuid4()), Resubmit(), Withdraw(), Terminate(), Transfer(key, ask(SUN)),
             Transfer(key, ask(SUN), forced=True), Delegate(key, ask(SUN)), Add(key, (ask(SUN),), AFTER),
             Remove(key, forced=True), Expire(key, ApprovalAnswer.REJECT), Urge(), Settle(APPROVED), Adopt(),
+            Attach(),
         )  # fmt: skip
         for verb in verbs:
             for actor in (LI, WANG):
@@ -954,6 +956,26 @@ def test_only_who_asks_urges_and_only_those_who_are_asked() -> None:
     assert (effects, state.log[-1].verb) == ((), Urge("please"))
     assert refusal(state, WANG, Urge()) == "APPROVAL_NOT_REQUESTER"
     assert refusal(returned(state, WANG), LI, Urge()) == "APPROVAL_FINISHED"
+
+
+def test_papers_are_added_by_who_asked_and_by_who_is_asked_now() -> None:
+    state, effects = apply(two_stages(), Attach(comment="see there"), LI, NOW)
+    assert (effects, state.log[-1].verb) == ((), Attach(comment="see there"))
+    for actor in (WANG, CHEN, QIAN, SUN):
+        asked = any(task.user == actor for task in state.tasks if task.state is ApprovalTaskState.OPEN)
+        assert (attaches(state, actor) is None) == asked
+    back = returned(state, WANG)
+    assert attaches(back, LI) is None
+    assert attaches(back, WANG) == "APPROVAL_NOT_YOURS"
+
+
+def attaches(state: State, actor: UUID) -> str | None:
+    """Why the actor may not add papers; None: he may."""
+    try:
+        apply(state, Attach(), actor, NOW)
+    except Illegal as illegal:
+        return illegal.code
+    return None
 
 
 def test_every_change_of_a_task_is_told() -> None:

@@ -47,7 +47,7 @@ RUNS = 10_400
 PARTS = 4
 VERBS = {
     "seat", "approve", "reject", "return", "resubmit", "withdraw", "recall", "terminate", "transfer", "delegate",
-    "add", "remove", "expire", "copy", "urge", "settle", "adopt",
+    "add", "remove", "expire", "copy", "urge", "settle", "adopt", "attach",
 }  # fmt: skip
 Tell = Callable[[str], None]
 

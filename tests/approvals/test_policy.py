@@ -12,20 +12,9 @@ import pytest
 from pydantic import Field, ValidationError
 
 from crm_core.access.commands import TeamId, UserId
-from crm_core.approvals.policy import (
-    ApprovalCondition,
-    ApprovalDeadline,
-    ApprovalSlot,
-    ApprovalStage,
-    ApprovalTest,
-    Facts,
-    Known,
-    PolicyDefinition,
-    begins,
-    ends,
-    matches,
-    problems,
-)
+from crm_core.approvals.conditions import ApprovalCondition, ApprovalTest, Facts, matches
+from crm_core.approvals.policy import Known, begins, ends, problems
+from crm_core.approvals.stages import ApprovalDeadline, ApprovalSlot, ApprovalStage, PolicyDefinition
 from crm_core.commands import Command, Money, Ref, omitted
 
 ALICE, NORTH = UUID(int=1), UUID(int=2)

@@ -9,22 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core.approvals.policy import (
-    ApprovalCondition,
+from crm_core.approvals.conditions import ApprovalCondition, ApprovalOperator, ApprovalTest
+from crm_core.approvals.policy_file import LARGEST, PolicyFile, read, write
+from crm_core.approvals.stages import (
     ApprovalDeadline,
-    ApprovalEmpty,
-    ApprovalOperator,
     ApprovalOverdue,
-    ApprovalSame,
-    ApprovalSelf,
     ApprovalSlot,
     ApprovalStage,
-    ApprovalTest,
     ApprovalWithin,
     PolicyDefinition,
 )
-from crm_core.approvals.policy_file import LARGEST, PolicyFile, read, write
-from crm_core.approvals.words import ApprovalRule
+from crm_core.approvals.words import ApprovalEmpty, ApprovalRule, ApprovalSame, ApprovalSelf
 
 USERS = {"alice": UUID(int=1), "王芳": UUID(int=2), "no": UUID(int=3)}
 LOGINS = {id: login for login, id in USERS.items()}

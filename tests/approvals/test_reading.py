@@ -114,7 +114,6 @@ async def test_a_policy_that_cannot_work_is_refused_with_the_place(crm: Kit, sel
     test = {"field": "amount", "op": "GT", "value": "dear"}
     cases: list[tuple[dict[str, Any], tuple[str, str | None]]] = [
         ({"commands": ["deal.dance"]}, ("POLICY_UNKNOWN_COMMAND", "commands.0")),
-        ({"commands": ["user.create"]}, ("POLICY_UNKNOWN_COMMAND", "commands.0")),
         ({"commands": ["approval.approve"]}, ("POLICY_UNKNOWN_COMMAND", "commands.0")),
         ({"stages": [{"slots": [{"role": "pope"}]}]}, ("POLICY_UNKNOWN_ROLE", "stages.0.slots.0.role")),
         (

@@ -360,6 +360,27 @@ async def test_a_deputy_signs_for_who_is_away(
     assert (await do(crm, clerk, "Approve", held))["state"] == "APPROVED"
 
 
+@pytest.mark.parametrize("led", [True, False])
+async def test_what_a_disabled_user_was_asked_goes_to_his_superior_or_the_administrators(
+    crm: Kit, policy: Policy, seller: Actor, *, led: bool
+) -> None:
+    team = await crm.team("front")
+    boss = await crm.actor("boss", SIGNS, team=team, leads=led)
+    clerk = await crm.actor("asked", SIGNS, team=team)
+    await policy("deal.create", {"userId": shown(clerk)})
+    held = await hold(crm, seller)
+    await crm.done("userUpdate", input={"id": shown(clerk), "disabled": True})
+    await overdue(crm)
+    now = await look(crm, held)
+    assert (
+        open_(now) == ["boss"]
+        if led
+        else [t["role"] for t in now["tasks"] if t["state"] == "OPEN"] == ["administrator"]
+    )
+    heir = boss if led else crm.administrator
+    assert (await do(crm, heir, "Approve", held))["state"] == "APPROVED"
+
+
 async def test_open_tasks_go_to_the_successor_of_who_leaves(
     crm: Kit, policy: Policy, seller: Actor, clerk: Actor, chief: Actor
 ) -> None:

@@ -100,7 +100,7 @@ def test_every_mistake_is_said_with_its_file_line_and_column(
     assert capsys.readouterr().out.splitlines() == [
         f"{file}:10:30: error POLICY_UNKNOWN_FIELD there is no field despoit",
         f"{file}:12:5: error POLICY_LINE there is no line north",
-        f"{file}:14:16: error POLICY_UNKNOWN_COMMAND there is no command customer.fly that acts in the line",
+        f"{file}:14:16: error POLICY_UNKNOWN_COMMAND there is no command customer.fly in the line",
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crm_core.outbox.models import OutboxEvent
+from crm_core.papers import keep
 
 House = Any
 PAPER = base64.b64encode(b"licence").decode()
@@ -72,27 +73,36 @@ async def test_a_paper_filed_after_three_days_is_marked_late(house: House) -> No
     ]
 
 
-async def test_a_paper_in_the_store_is_referred_to_and_nothing_outside_it(house: House) -> None:
+async def test_a_paper_in_the_store_is_referred_to_and_nothing_else_of_it(house: House) -> None:
     customer = await house.enter("华信")
     store = house.crm.services.store
-    (store / "scans").mkdir(parents=True)
-    (store / "scans" / "a.pdf").write_bytes(b"tax")
-    given = licence(customer, content=None, path="scans/a.pdf", category="TAX_REGISTRATION")
+    paper = keep(store, b"tax", house.crm.clock())
+    given = licence(customer, content=None, path=paper.path, category="TAX_REGISTRATION")
     filed = await house.do("customerFileDocument", house.manager, "customerDocument { path size }", **given)
-    assert filed["customerDocument"] == {"path": "scans/a.pdf", "size": 3}
+    assert filed["customerDocument"] == {"path": paper.path, "size": 3}
     (store.parent / "outside").write_text("secret")
-    for path in ("../outside", "/etc/passwd", "scans", "scans/b.pdf"):
+    (store / "imports").mkdir()
+    (store / "imports" / paper.sha256).write_bytes(b"tax")
+    (store / "papers" / "scan.pdf").write_bytes(b"tax")
+    changed = keep(store, b"changed", house.crm.clock())
+    (store / changed.path).write_bytes(b"otherwise")
+    folder = paper.path.rpartition("/")[0]
+    for path in (
+        "../outside", "/etc/passwd", "papers", folder, "papers/scan.pdf", f"imports/{paper.sha256}",
+        f"papers/../imports/{paper.sha256}", f"{folder}/../../imports/{paper.sha256}", f"./{paper.path}",
+        f"{folder}/{'0' * 64}", f"{paper.path}\n", changed.path,
+    ):  # fmt: skip
         wrong = given | {"path": path}
         assert await house.refused("customerFileDocument", house.manager, **wrong) == [
             ("PAPER_UNREADABLE", "path")
-        ]
+        ], path
     for content in ("***", "", "A" * 1_500_000):
         wrong = licence(customer, content=content)
         assert await house.refused("customerFileDocument", house.manager, **wrong) == [
             ("PAPER_UNREADABLE", "content")
         ]
     assert await house.refused(
-        "customerFileDocument", house.manager, **licence(customer, path="scans/a.pdf")
+        "customerFileDocument", house.manager, **licence(customer, path=paper.path)
     ) == [("PAPER_UNREADABLE", "content")]
 
 

@@ -385,7 +385,7 @@ def _approval(m: _Maker, row: Row, number: int) -> None:
     change |= {"base": 1, "theirs": None, "mine": "m", "needs": m.chance.choice([[], ["customer.phone"]])}
     reason = {"code": "NOT_FOUND", "params": {"type": "Customer", "id": "cus_x"}, "field": "id", "rule": None}
     row |= {
-        "kind": m.chance.choice(["customer.update", "order.sign"]),
+        "kind": m.chance.choice(["customer.update", "order.cancel"]),
         "diff": [change] * m.chance.randrange(3),
     }
     row |= {"conflicts": [change] * m.chance.randrange(2), "reasons": [reason] * m.chance.randrange(2)}

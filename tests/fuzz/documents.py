@@ -33,7 +33,7 @@ from tests.fuzz.pools import FILTERS, Order, Pools, Word, literal
 MUTATIONS = (
     "customerUpdate", "customerTag", "customerUntag", "customerBulkTag", "customerSetLine", "customerMoveStage",
     "customerAssign", "contactUpdate", "interactionLog", "interactionUpdate", "taskCreate", "taskUpdate",
-    "userUpdate", "vehicleUpdate", "orderSign",
+    "userUpdate", "vehicleUpdate", "orderCancel",
 )  # fmt: skip
 MAKING = ("interactionLog", "taskCreate")
 """Mutations that make rows: their ids, and cursors made of them, differ from run to run."""

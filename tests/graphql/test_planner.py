@@ -77,6 +77,24 @@ async def test_a_literal_that_is_no_value_of_its_type_is_refused_in_a_shared_doc
     assert "Int cannot represent" in answer.errors[0]["message"]
 
 
+async def test_a_filter_is_refused_though_nothing_of_the_rows_is_asked_for(
+    crm: Kit, items: list[Item]
+) -> None:
+    for compiled in (None, False):
+        answer = await crm.ask("{ customers(where: { id: { ne: 7 } }) { __typename } }", compiled=compiled)
+        assert answer.codes == ["INVALID_ID"]
+        answer = await crm.ask('{ customers(after: "no cursor") { __typename } }', compiled=compiled)
+        assert answer.codes == ["INVALID_PAGE"]
+
+
+async def test_of_a_wrong_order_and_a_wrong_filter_the_order_is_told_however_it_is_answered(crm: Kit) -> None:
+    wrong = 'tasks(orderBy: [$by], where: { assignee: { title: { eq: "x\\u0000" } } }) { nodes { id } }'
+    for text in (f"{{ {wrong} }}", f"{{ users {{ nodes {{ {wrong} }} }} }}"):
+        for compiled in (None, False):
+            answer = await crm.ask(f"query ($by: TaskOrder!) {text}", compiled=compiled, by={})
+            assert answer.codes == ["INVALID_PAGE"]
+
+
 async def test_what_decides_the_form_gets_a_statement_of_its_own(crm: Kit, items: list[Item]) -> None:
     known = set[int]()
     for variables in (

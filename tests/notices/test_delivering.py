@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from crm_core.db.session import open_database
 from crm_core.notices.delivering import deliver, deliver_due
+from crm_core.notices.forgetting import forget
 from crm_core.notices.hooks import crm_chores
 from crm_core.notices.models import NoticeDelivery
 from crm_core.notices.notifier import NoticeMessage, Notifier, Unsent
@@ -246,8 +247,19 @@ async def test_looking_when_nothing_is_due_takes_one_statement(office: Office) -
 async def test_the_chore_sends_everything_due(office: Office) -> None:
     for _ in range(3):
         await office.tell()
-    (chore,) = crm_chores()
+    chore, _ = crm_chores()
     assert chore.run is deliver_due
     await chore.run(office.crm.services)
     left = select(NoticeDelivery.__table__.c.id).where(NoticeDelivery.__table__.c.state != "SENT")
     assert list(await office.crm.database.fetch(left)) == []
+
+
+async def test_notices_are_removed_when_their_days_are_over(office: Office) -> None:
+    await office.tell()
+    office.crm.services.clock.advance(days=300)  # type: ignore[attr-defined]  # the kit's clock
+    await office.tell()
+    assert await forget(office.crm.services) == 0
+    office.crm.services.clock.advance(days=66)  # type: ignore[attr-defined]  # the first is 366 days old
+    assert await forget(office.crm.services) == 1
+    assert len(await office.notices()) == len(await office.deliveries()) == 1
+    assert await forget(office.crm.services) == 0

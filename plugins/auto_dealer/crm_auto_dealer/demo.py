@@ -1,4 +1,4 @@
-"""The dealer's part of the demo company: cars, and test drives and orders in every state, one waiting for a signature."""
+"""The dealer's part of the demo company: cars, test drives and orders in every state, some waiting for signatures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from crm_auto_dealer.settings import SLOT
 from crm_auto_dealer.vehicles.vin import with_check_digit
+from crm_core import ids
 from crm_core.actors import Actor
 
 MODELS = (("名图 1.8 领先型", "139800.00"), ("途胜 2.0 尊贵型", "189800.00"), ("悦动 1.6 舒适型", "92800.00"))
@@ -97,16 +98,27 @@ async def _orders(demo: Company, line: str, cars: Sequence[UUID]) -> None:
         if number < len(cars):
             body["vehicle_id"] = cars[number]
         order = await demo.perform(_MANAGER, "order.create", body, line=line)
-        for step in _STEPS[number % len(_STEPS)]:
-            role = _ASSISTANT if step == "order.register" else _MANAGER
-            await demo.perform(role, step, {"id": order}, line=line)
-        if number == len(_STEPS) - 1:
+        await _follow(demo, line, order, _BEFALL[number % len(_BEFALL)])
+        if number == _BEFALL.index(_EFFECTIVE):
             content = {"id": order, "content": {"price": "88800.00"}}
             await demo.perform(_MANAGER, "order.change", content, line=line)
 
 
-_STEPS = ((), ("order.sign",), ("order.cancel",), ("order.sign", "order.register"))
-"""What befell the orders, in turn: draft waiting for its signature, signed, cancelled, effective."""
+async def _follow(demo: Company, line: str, order: UUID, steps: Sequence[tuple[str, str]]) -> None:
+    about = {"id": order}
+    for role, kind in steps:
+        if kind == "approval.submit":
+            handed_in = await demo.perform(role, kind, {"record": ids.show("ord", order)}, line=line)
+            about = {"id": handed_in}
+        else:
+            await demo.perform(role, kind, about, line=line)
+
+
+_HANDED_IN = ((_MANAGER, "approval.submit"),)
+_SIGNED = (*_HANDED_IN, (_MANAGER, "approval.approve"))
+_EFFECTIVE = (*_SIGNED, (_ASSISTANT, "approval.approve"))
+_BEFALL = ((), _SIGNED, ((_MANAGER, "order.cancel"),), _EFFECTIVE, _HANDED_IN)
+"""What befell the orders, in turn: draft, signed but not registered, cancelled, effective, waiting for its signature."""
 
 
 def _some(demo: Company, line: str, count: int) -> list[UUID]:

@@ -11,8 +11,8 @@ from crm_auto_dealer import demo, people, scopes
 from crm_auto_dealer.orders import commands as order_commands
 from crm_auto_dealer.orders import events as order_events
 from crm_auto_dealer.orders import graphql as order_graphql
+from crm_auto_dealer.orders import handing_in, signers, signing
 from crm_auto_dealer.orders import models as order_models
-from crm_auto_dealer.orders import signing
 from crm_auto_dealer.settings import AutoDealerSettings
 from crm_auto_dealer.test_drives import commands as drive_commands
 from crm_auto_dealer.test_drives import events as drive_events
@@ -28,7 +28,7 @@ from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType, Source
 from crm_core.outbox.events import Event
-from crm_core.registry import Demo, Document, InteractionKind, PolicyTemplate, RoleTemplate, Scope
+from crm_core.registry import Demo, Document, InteractionKind, PolicyTemplate, Resolver, RoleTemplate, Scope
 
 
 @hookimpl
@@ -91,6 +91,8 @@ def crm_messages() -> Sequence[Message]:
         *vehicle_commands.MESSAGES,
         *drive_commands.MESSAGES,
         *order_commands.MESSAGES,
+        *handing_in.MESSAGES,
+        *signing.MESSAGES,
     )
 
 
@@ -108,14 +110,20 @@ def crm_timeline() -> Sequence[Source]:
 
 @hookimpl
 def crm_documents() -> Sequence[Document]:
-    """Order cards and their changes can be signed stage by stage."""
+    """Order cards and their changes, which take effect by signatures."""
     return signing.DOCUMENTS
 
 
 @hookimpl
 def crm_policies() -> Sequence[PolicyTemplate]:
-    """Who signs and registers them, offered to each line; off until it enables them."""
+    """Who signs and registers them, in force in each line until it sets its own."""
     return signing.POLICIES
+
+
+@hookimpl
+def crm_resolvers() -> Mapping[str, Resolver]:
+    """Who is asked to sign an order."""
+    return {signers.SIGNERS: signers.order_signers}
 
 
 @hookimpl

@@ -13,7 +13,8 @@ TEST_DRIVE_WRITE = "auto_dealer.test_drive_write"
 ORDER_READ = "auto_dealer.order_read"
 ORDER_WRITE = "auto_dealer.order_write"
 ORDER_SIGN = "auto_dealer.order_sign"
-ORDER_REGISTER = "auto_dealer.order_register"
+APPROVAL_SIGN = "approval.sign"
+"""Of the core: without it nobody signs."""
 
 SCOPES = (
     Scope(VEHICLE_READ, "See vehicles (查看车辆)"),
@@ -23,8 +24,11 @@ SCOPES = (
     Scope(TEST_DRIVE_WRITE, "Book, carry out and record test drives (办理试驾)"),
     Scope(ORDER_READ, "See order cards; a consultant's reach is his own (查看订单, AD-053)"),
     Scope(ORDER_WRITE, "Draft order cards and ask for changes (填写订单)"),
-    Scope(ORDER_SIGN, "Sign order cards and their changes (订单签字, AD-050, AD-051)"),
-    Scope(ORDER_REGISTER, "Register signed order cards (订单登记, AD-050)"),
+    Scope(
+        ORDER_SIGN,
+        "Be asked to sign order cards and their changes, which takes approval.sign too; cancel those in effect"
+        " (订单签字, AD-050, AD-051)",
+    ),
 )
 
 _READ = ("customer.read", "contact.read", "interaction.read", TEST_DRIVE_READ, ORDER_READ)
@@ -52,12 +56,11 @@ ROLES = (
         "sales_assistant",
         "销售助理 Sales assistant",
         # registering records the purchase with the customer (CS-001)
-        _reaching(Reach.LINE, *_READ, "customer.write", VEHICLE_WRITE, ORDER_REGISTER, "approval.sign")
-        | _ASKS,
+        _reaching(Reach.LINE, *_READ, "customer.write", VEHICLE_WRITE, APPROVAL_SIGN) | _ASKS,
     ),
     RoleTemplate(
         "department_manager",
         "部门经理 Department manager",
-        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, PERSONAL_USE, "approval.sign") | _ASKS,
+        _reaching(Reach.LINE, *_READ, VEHICLE_WRITE, PERSONAL_USE, APPROVAL_SIGN) | _ASKS,
     ),
 )

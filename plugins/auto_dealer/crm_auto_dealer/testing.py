@@ -7,10 +7,13 @@ from itertools import count
 from typing import Any
 
 from crm_auto_dealer.vehicles.vin import with_check_digit
+from crm_core import ids
 from crm_core.actors import Actor
+from crm_core.approvals.models import Approval
 from crm_core.testing.kit import Kit
 
 PLUGIN = "auto_dealer"
+APPROVAL = "approval { id state reasons tasks { stageName state role user { name } } }"
 
 
 @dataclass
@@ -105,20 +108,51 @@ class Dealer:
         return found
 
     async def order(self, by: Actor | None = None, *steps: str, **more: Any) -> str:
-        """An order card of a consultant, after these steps: `sign` by the manager, `register` by the assistant."""
+        """An order card of a consultant after these steps: `submit` by him, `sign` by the manager, `register`.
+
+        The last is the assistant's. What is signed was handed in before.
+        """
         given = {"model": "名图 1.8", "price": "139800.00", "deposit": "5000.00", **more}
         given["customerId"] = given.get("customerId") or await self.customer(by)
         made = await self.crm.done(
             "orderCreate", by or self.consultant, input=given, select="orderCard { id }"
         )
         found: str = made["orderCard"]["id"]
+        if steps:
+            await self.submit(found, by)
         for step in steps:
-            who = self.manager if step == "sign" else self.assistant
-            await self.crm.done(f"order{step.capitalize()}", who, input={"id": found})
+            if step != "submit":
+                await self.sign(found, self.manager if step == "sign" else self.assistant)
+        return found
+
+    async def submit(self, record: str, by: Actor | None = None) -> dict[str, Any]:
+        """The request for signatures as which the consultant hands a record in."""
+        payload = await self.crm.done(
+            "approvalSubmit",
+            by or self.consultant,
+            acting=self.line,
+            input={"record": record},
+            select=APPROVAL,
+        )
+        found: dict[str, Any] = payload["approval"]
+        return found
+
+    async def answered(self, record: str, who: Actor, verb: str = "Approve") -> dict[str, Any]:
+        """The outcome of somebody's answer (Approve, Reject, Return, Withdraw) to the record's latest request."""
+        key = ids.read(record)[1]
+        latest = max(row.id for row in await self.crm.rows(Approval) if row.subject_id == key)
+        given = {"id": ids.show("apr", latest)}
+        return await self.crm.change(f"approval{verb}", who, input=given, select=APPROVAL)
+
+    async def sign(self, record: str, who: Actor, verb: str = "Approve") -> dict[str, Any]:
+        """The record's latest request after this person's answer, which is not refused."""
+        payload = await self.answered(record, who, verb)
+        assert payload["userErrors"] == [], payload["userErrors"]
+        found: dict[str, Any] = payload["approval"]
         return found
 
     async def change(self, order: str, by: Actor | None = None, **content: Any) -> str:
-        """A change asked for."""
+        """A change asked for, which is handed in with that."""
         made = await self.crm.done(
             "orderChange",
             by or self.consultant,
@@ -127,3 +161,8 @@ class Dealer:
         )
         found: str = made["orderChange"]["id"]
         return found
+
+
+def outcome(approval: dict[str, Any]) -> tuple[str, list[str]]:
+    """State of a request for signatures, and the codes of why it could not be performed."""
+    return approval["state"], [reason["code"] for reason in approval["reasons"]]

@@ -1,4 +1,4 @@
-"""The demo company has test drives and orders in every state, and one change waiting for a signature."""
+"""The demo company has test drives and orders in every state, some waiting for signatures, and a change of one."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from crm_auto_dealer.test_drives.models import TestDrive, TestDriveState
 from crm_auto_dealer.testing import Dealer
 from crm_core import ids
 from crm_core.actors import Actor
+from crm_core.approvals.models import Approval, ApprovalTask
 
 
 class SmallCompany:
@@ -49,3 +50,13 @@ async def test_every_state_is_there_to_see(dealer: Dealer) -> None:
     assert {row.state for row in await dealer.crm.rows(TestDrive)} == set(TestDriveState)
     assert {row.state for row in await dealer.crm.rows(OrderCard)} == set(OrderState)
     assert [row.state for row in await dealer.crm.rows(OrderChange)] == ["PENDING"]
+
+
+async def test_orders_wait_for_their_signature_and_for_their_registration(dealer: Dealer) -> None:
+    customers = [ids.read_as("cus", await dealer.customer()) for _ in range(24)]
+    await demo.company(SmallCompany(dealer, customers))
+    of_orders = [row for row in await dealer.crm.rows(Approval) if row.document == "OrderCard"]
+    open_ = {row.approval_id: row.stage for row in await dealer.crm.rows(ApprovalTask) if row.state == "OPEN"}
+    waiting = {open_[row.id] for row in of_orders if row.state == "PENDING"}
+    assert {row.state for row in of_orders} == {"PENDING", "APPROVED"}
+    assert waiting == {0, 1}

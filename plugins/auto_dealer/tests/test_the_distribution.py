@@ -38,7 +38,7 @@ async def test_every_change_of_a_record_shows_in_its_version_and_moment(dealer: 
     dealer.crm.clock.advance(hours=1)
     await dealer.crm.done("testDriveCancel", dealer.consultant, input={"id": drive})
     await dealer.move(car, "NOT_READY")
-    await dealer.crm.done("orderSign", dealer.manager, input={"id": order})
+    await dealer.crm.done("orderCancel", dealer.manager, input={"id": order})
     asked = """query($car: ID!, $drive: ID!, $order: ID!) {
       vehicle(id: $car) { version updatedAt } testDrive(id: $drive) { version updatedAt } order(id: $order) { version updatedAt }
     }"""

@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy_id", "target", name=op.f("pk_approval_targets")),
     )
     with op.batch_alter_table("approval_targets", schema=None) as batch_op:
-        batch_op.create_index("ix_approval_targets_line_target", ["line", "target"], unique=False)
+        batch_op.create_index("ix_approval_targets_target_line", ["target", "line"], unique=False)
 
     op.create_table(
         "audit_entries",
@@ -1538,7 +1538,7 @@ def downgrade() -> None:
 
     op.drop_table("audit_entries")
     with op.batch_alter_table("approval_targets", schema=None) as batch_op:
-        batch_op.drop_index("ix_approval_targets_line_target")
+        batch_op.drop_index("ix_approval_targets_target_line")
 
     op.drop_table("approval_targets")
     op.drop_table("approval_policies")

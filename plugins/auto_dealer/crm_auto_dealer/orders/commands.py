@@ -1,4 +1,4 @@
-"""Commands on order cards: draft, sign, register, ask for a change, decide on it, cancel."""
+"""Commands on order cards: draft, ask for a change, cancel; they take effect by the signatures of `signing`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from crm_auto_dealer.orders.events import (
     OrderChangeSigned,
     OrderCreated,
     OrderRegistered,
-    OrderSigned,
 )
+from crm_auto_dealer.orders.handing_in import handed_in, refuse_without_policy, signing_ended
 from crm_auto_dealer.orders.models import (
     ORDER_CHANGE_LIFE,
     ORDER_LIFE,
     OrderCard,
     OrderChange,
+    OrderChangeState,
     OrderState,
 )
 from crm_auto_dealer.orders.queries import pending_change
 from crm_auto_dealer.people import consultant_for, require_customer
-from crm_auto_dealer.scopes import ORDER_REGISTER, ORDER_SIGN, ORDER_WRITE
+from crm_auto_dealer.scopes import ORDER_SIGN, ORDER_WRITE
 from crm_auto_dealer.settings import AutoDealerSettings
 from crm_auto_dealer.vehicles.commands import VehicleId
 from crm_auto_dealer.vehicles.models import Vehicle, VehicleState
-from crm_core import errors
+from crm_core import errors, ids
 from crm_core.access.commands import UserId
-from crm_core.approvals.starting import policy_for
 from crm_core.commands import Command, Money, Part, Perform, Ref, omitted
 from crm_core.customers.dossier import RecordTransaction
 from crm_core.customers.inputs import CustomerId
@@ -59,30 +59,6 @@ VEHICLE_SOLD = Message(
 DEPOSIT_TOO_HIGH = Message(
     "AUTO_DEALER_DEPOSIT_TOO_HIGH", "The deposit exceeds the price.", "定金不得超过成交价。"
 )
-OWN_ORDER = Message(
-    "AUTO_DEALER_OWN_ORDER",
-    "This order is your own; another sales manager or team leader signs it.",
-    "该订单为您本人的订单，须由其他销售经理或组长签字。",
-    rule="AD-050",
-)
-ONE_PERSON = Message(
-    "AUTO_DEALER_ONE_PERSON",
-    "You signed this order; the sales assistant registers it.",
-    "该订单由您签字，须由销售助理登记。",
-    rule="AD-050",
-)
-UNSIGNED = Message(
-    "AUTO_DEALER_UNSIGNED",
-    "Nobody has signed this order; the sales manager or a team leader does before it is registered.",
-    "该订单尚无人签字，须先由销售经理或组长签字再登记。",
-    rule="AD-050",
-)
-SIGNED_BY_POLICY = Message(
-    "AUTO_DEALER_SIGNED_BY_POLICY",
-    "A sign-off policy of the line is in force for this; hand it in with approvalSubmit.",
-    "该业务线已启用审批规则，请用 approvalSubmit 提交审批。",
-    rule="AD-050",
-)
 NOTHING_CHANGES = Message(
     "AUTO_DEALER_NOTHING_CHANGES",
     "This leaves the order as it is; name at least one thing to change.",
@@ -100,13 +76,13 @@ CHANGE_PENDING = Message(
 )
 CANCELLING_NEEDS_SIGNATURE = Message(
     "AUTO_DEALER_CANCELLING_NEEDS_SIGNATURE",
-    "A signed order is cancelled only by the sales manager or a team leader.",
-    "已签字的订单须由销售经理或组长取消。",
+    "An order in effect is cancelled only by the sales manager or a team leader.",
+    "已生效的订单须由销售经理或组长取消。",
     rule="AD-051",
 )
 MESSAGES = (
-    DATED_AHEAD, DATED_BACK, MODEL_MISSING, VEHICLE_SOLD, DEPOSIT_TOO_HIGH, OWN_ORDER, ONE_PERSON, NOTHING_CHANGES,
-    NOT_CHANGEABLE, CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE, SIGNED_BY_POLICY, UNSIGNED,
+    DATED_AHEAD, DATED_BACK, MODEL_MISSING, VEHICLE_SOLD, DEPOSIT_TOO_HIGH, NOTHING_CHANGES, NOT_CHANGEABLE,
+    CHANGE_PENDING, CANCELLING_NEEDS_SIGNATURE,
 )  # fmt: skip
 
 OrderId = Annotated[UUID, Ref("OrderCard", "ord")]
@@ -115,7 +91,7 @@ Model = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 
 class CreateOrder(Command):
-    """Draft an order card (填写订单). It has no effect before signature and registration (AD-050)."""
+    """Draft an order card (填写订单); `approvalSubmit` hands it in. It has no effect before signature and registration (AD-050)."""
 
     kind = "order.create"
     scope = ORDER_WRITE
@@ -133,7 +109,10 @@ class CreateOrder(Command):
 
 
 async def create_order(work: Work, command: CreateOrder) -> OrderCard:
-    """The draft; its order date governs until a change is signed."""
+    """The draft; its order date governs until a change is signed.
+
+    Refused where no policy of the line would have it signed, so that no order is left without a way to take effect.
+    """
     await require_customer(work, command.customer_id, "customerId")
     consultant = await consultant_for(work, command.scope, command.consultant_id)
     vehicle = await _vehicle(work, command.vehicle_id)
@@ -153,57 +132,9 @@ async def create_order(work: Work, command: CreateOrder) -> OrderCard:
         governing_on=ordered_on,
     )
     errors.raise_if([*_wrong_content(order), *_wrong_day(work, ordered_on)])
+    await refuse_without_policy(work, "OrderCard", order)
     work.add(order)
     work.record(OrderCreated.of(order))
-    return order
-
-
-class SignOrder(Command):
-    """Sign an order card as sales manager or team leader (订单签字, AD-050)."""
-
-    kind = "order.sign"
-    scope = ORDER_SIGN
-    returns = "OrderCard"
-    subject = "id"
-    id: OrderId = Field(description="The order.")
-
-
-async def sign_order(work: Work, command: SignOrder) -> OrderCard:  # the subject says all
-    """The signed order, which still has no effect; nobody signs his own, unless the dealer allows it.
-
-    Where a sign-off policy of the line is in force for orders, they are signed through it alone.
-    """
-    order: OrderCard = work.subject
-    await _refuse_beside_policy(work, "OrderCard", order)
-    state = moved(ORDER_LIFE, order.state, "sign", rule="AD-050")
-    _refuse_own(work, order)
-    order.state = state
-    order.signed_by_id, order.signed_at = work.actor.user_id, work.now
-    work.record(OrderSigned.of(order))
-    return order
-
-
-class RegisterOrder(Command):
-    """Register a signed order card as sales assistant: it takes effect, the buyer is a customer (订单登记, AD-050, CS-001)."""
-
-    kind = "order.register"
-    scope = ORDER_REGISTER
-    returns = "OrderCard"
-    subject = "id"
-    id: OrderId = Field(description="The order.")
-
-
-async def register_order(work: Work, command: RegisterOrder) -> OrderCard:
-    """The effective order; refuses one without signature, and the signer himself as registrar.
-
-    The purchase becomes a transaction of the customer in the line, dated the order's governing day.
-    """
-    order: OrderCard = work.subject
-    state = moved(ORDER_LIFE, order.state, "register", rule="AD-050")
-    if order.signed_by_id == work.actor.user_id:
-        raise Refused(ONE_PERSON("id"))
-    order.state = state
-    await registered(work, order)
     return order
 
 
@@ -231,7 +162,10 @@ class OrderContent(Part):
 
 
 class ChangeOrder(Command):
-    """Ask for a change of an order card (申请修改订单). It keeps its content until the change is signed (AD-051)."""
+    """Ask for a change of an order card (申请修改订单); it is handed in for its signature at once.
+
+    The order keeps its content until the change is signed (AD-051). One order has one change waiting at a time.
+    """
 
     kind = "order.change"
     scope = ORDER_WRITE
@@ -243,7 +177,7 @@ class ChangeOrder(Command):
 
 
 async def change_order(work: Work, command: ChangeOrder) -> OrderChange:
-    """The change, waiting for a signature; refuses one that changes nothing, and a second while one waits."""
+    """The change, handed in; refuses one that changes nothing, that nobody would sign, and a second while one waits."""
     order: OrderCard = work.subject
     if order.state == OrderState.CANCELLED:
         raise Refused(NOT_CHANGEABLE("id"))
@@ -261,34 +195,18 @@ async def change_order(work: Work, command: ChangeOrder) -> OrderChange:
             requested_by_id=work.actor.user_id,
         )
     )
+    await refuse_without_policy(work, "OrderChange", change)
     work.record(OrderChangeRequested.of(change))
+    await handed_in(work, ids.show("orc", change.id))
     return change
 
 
-class SignOrderChange(Command):
-    """Sign a change of an order card; it takes effect and its date governs (修改签字, AD-051, AD-052)."""
-
-    kind = "order.sign_change"
-    scope = ORDER_SIGN
-    returns = "OrderCard"
-    subject = "id"
-    subject_type = "OrderChange"
-    id: OrderChangeId = Field(description="The change.")
-
-
-async def sign_order_change(work: Work, command: SignOrderChange) -> OrderCard:
-    """The order with its new content, governed by today's date; a change that no longer changes anything is refused."""
-    change: OrderChange = work.subject
-    await _refuse_beside_policy(work, "OrderChange", change)
-    order = await work.get(OrderCard, change.order_id, "id", lock=True)
-    await changed(work, change, order)
-    return order
-
-
 async def changed(work: Work, change: OrderChange, order: OrderCard) -> None:
-    """Give the order the content of the change that the actor signs, and the day it governs by (AD-051, AD-052)."""
+    """Give the order the content of a signed change, and today as the day it governs by (AD-051, AD-052).
+
+    Refuses a change that no longer changes anything.
+    """
     _decide(work, change, "sign")
-    _refuse_own(work, order)
     content = OrderContent.model_validate(change.proposed)
     differences = _differences(order, content, await _vehicle(work, content.vehicle_id, "id"))
     if not differences:
@@ -301,23 +219,6 @@ async def changed(work: Work, change: OrderChange, order: OrderCard) -> None:
     work.record(OrderChanged.of(order))
 
 
-class RejectOrderChange(Command):
-    """Refuse a change of an order card, which keeps its content (拒绝修改, AD-051)."""
-
-    kind = "order.reject_change"
-    scope = ORDER_SIGN
-    returns = "OrderChange"
-    subject = "id"
-    id: OrderChangeId = Field(description="The change.")
-
-
-async def reject_order_change(work: Work, command: RejectOrderChange) -> OrderChange:
-    """The refused change."""
-    change: OrderChange = work.subject
-    rejected(work, change)
-    return change
-
-
 def rejected(work: Work, change: OrderChange) -> None:
     """The order keeps its content."""
     _decide(work, change, "reject")
@@ -325,7 +226,7 @@ def rejected(work: Work, change: OrderChange) -> None:
 
 
 class CancelOrder(Command):
-    """Call an order card off (取消订单). Once signed, only who may sign may do so (AD-051)."""
+    """Call an order card off (取消订单). One in effect: only who may sign (AD-051); none while it waits for signatures."""
 
     kind = "order.cancel"
     scope = ORDER_WRITE
@@ -335,14 +236,17 @@ class CancelOrder(Command):
 
 
 async def cancel_order(work: Work, command: CancelOrder) -> OrderCard:
-    """The cancelled order; a change that waits is refused with it."""
+    """The cancelled order; what still waits for signatures of it ends, and a change that waited is refused."""
     order: OrderCard = work.subject
     state = moved(ORDER_LIFE, order.state, "cancel")
     if order.state != OrderState.DRAFT and await work.find(OrderCard, order.id, scope=ORDER_SIGN) is None:
         raise Refused(CANCELLING_NEEDS_SIGNATURE("id"))
+    await signing_ended(work, "OrderCard", order.id)
     change = await work.session.scalar(pending_change(order.id))
     if change is not None:
-        rejected(work, change)
+        await signing_ended(work, "OrderChange", change.id)
+        if change.state == OrderChangeState.PENDING:  # of old, handed in by nobody
+            rejected(work, change)
     order.state = state
     work.record(OrderCancelled.of(order))
     return order
@@ -373,23 +277,6 @@ def _wrong_day(work: Work, ordered_on: date) -> list[UserError]:
     return [DATED_BACK("orderedOn", earliest=earliest.isoformat())] if ordered_on < earliest else []
 
 
-async def _refuse_beside_policy(work: Work, document: str, record: OrderCard | OrderChange) -> None:
-    """Where a policy has orders signed stage by stage, no single signature beside it counts (AD-050, AD-051)."""
-    if await policy_for(work, work.acting_line, document, None, record) is not None:
-        raise Refused(SIGNED_BY_POLICY("id"))
-
-
-def _refuse_own(work: Work, order: OrderCard) -> None:
-    refuse_own(work, order, work.actor.user_id)
-
-
-def refuse_own(work: Work, order: OrderCard, signer: UUID | None) -> None:
-    """Refuse the consultant of an order as its signer, unless the dealer allows it (AD-050)."""
-    own = order.owner_id is not None and order.owner_id == signer
-    if own and not _settings(work).allow_self_signing:
-        raise Refused(OWN_ORDER("id"))
-
-
 def _settings(work: Work) -> AutoDealerSettings:
     settings: AutoDealerSettings = work.settings_of("auto_dealer")
     return settings
@@ -418,10 +305,6 @@ def _decide(work: Work, change: OrderChange, move: str) -> None:
 
 COMMANDS: dict[type[Command], Perform] = {
     CreateOrder: create_order,
-    SignOrder: sign_order,
-    RegisterOrder: register_order,
     ChangeOrder: change_order,
-    SignOrderChange: sign_order_change,
-    RejectOrderChange: reject_order_change,
     CancelOrder: cancel_order,
 }

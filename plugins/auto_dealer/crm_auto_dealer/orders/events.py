@@ -21,14 +21,8 @@ class OrderCreated(_OfOrder):
     kind: ClassVar[str] = "order.created"
 
 
-class OrderSigned(_OfOrder):
-    """An order card was signed (订单签字, AD-050)."""
-
-    kind: ClassVar[str] = "order.signed"
-
-
 class OrderRegistered(_OfOrder):
-    """A signed order card was registered and took effect (订单生效, AD-050)."""
+    """An order card was registered after its signature, and took effect (订单生效, AD-050)."""
 
     kind: ClassVar[str] = "order.registered"
 
@@ -71,7 +65,6 @@ class OrderChangeRejected(_OfOrderChange):
 
 EVENTS: tuple[type[Event], ...] = (
     OrderCreated,
-    OrderSigned,
     OrderRegistered,
     OrderChanged,
     OrderCancelled,

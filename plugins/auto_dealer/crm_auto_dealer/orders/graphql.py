@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_
 
 from crm_auto_dealer.fields import record_fields
 from crm_auto_dealer.orders.models import OrderCard, OrderChange, OrderChangeState, OrderState
 from crm_auto_dealer.orders.queries import visible, visible_changes
 from crm_auto_dealer.scopes import ORDER_READ
+from crm_core.approvals.queries import READ as APPROVAL_READ
 from crm_core.graphql import ObjectType, connection, field, listing, query_connection, query_one, relation
-from crm_core.graphql.fields import YUAN
+from crm_core.graphql.fields import YUAN, Field
 from crm_core.interactions.timeline import source
+
+
+def _approvals(document: str, description: str) -> Field:
+    """Requests for signatures of a record, latest first, as far as the caller may see approvals."""
+
+    def about(t: Any, approval: Any, _access: Any) -> ColumnElement[bool]:
+        found: ColumnElement[bool] = and_(approval.c.subject_id == t.c.id, approval.c.document == document)
+        return found
+
+    return listing(
+        "approvals", "Approval", description, on=about, order=lambda a: [a.c.id.desc()], scope=APPROVAL_READ
+    )
+
 
 ORDER_CARD = ObjectType(
     name="OrderCard",
     table=OrderCard.__table__,
     model=OrderCard,
     prefix="ord",
-    description="An order card (订单): effective after signature and registration (AD-050).",
+    description="An order card (订单): effective after signature and registration (AD-050); `approvals` tells how far it is.",
     rule=visible,
     scope=ORDER_READ,
     order=lambda t: [t.c.governing_on.desc()],
@@ -76,6 +93,7 @@ ORDER_CARD = ObjectType(
             on=lambda o, c, _a: c.c.order_id == o.c.id,
             order=lambda c: [c.c.id.desc()],
         ),
+        _approvals("OrderCard", "Its requests for signatures, latest first (订单审批)."),
     ),
 )
 
@@ -108,6 +126,7 @@ ORDER_CHANGE = ObjectType(
             "Who signed or refused it (签字人).",
             on=lambda c, u, _a: u.c.id == c.c.decided_by_id,
         ),
+        _approvals("OrderChange", "Its requests for signatures, latest first (修改审批)."),
     ),
 )
 

@@ -10,17 +10,16 @@ from uuid import UUID
 from sqlalchemy import Date, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_auto_dealer.scopes import ORDER_REGISTER, ORDER_SIGN, ORDER_WRITE
+from crm_auto_dealer.scopes import APPROVAL_SIGN, ORDER_WRITE
 from crm_core.db.base import Aggregate, LineCode, Personal
 from crm_core.db.types import Fen, JsonValue, UtcDateTime
 from crm_core.lifecycle import Lifecycle, Move
 
 
 class OrderState(StrEnum):
-    """State of an order card: draft 草稿, signed 已签字, effective 已生效, cancelled 已取消."""
+    """State of an order card: draft 草稿, effective 已生效, cancelled 已取消."""
 
     DRAFT = "DRAFT"
-    SIGNED = "SIGNED"
     EFFECTIVE = "EFFECTIVE"
     CANCELLED = "CANCELLED"
 
@@ -33,32 +32,30 @@ class OrderChangeState(StrEnum):
     REJECTED = "REJECTED"
 
 
-_ALIVE = (OrderState.DRAFT, OrderState.SIGNED, OrderState.EFFECTIVE)
+_ALIVE = (OrderState.DRAFT, OrderState.EFFECTIVE)
 
 ORDER_LIFE = Lifecycle(
     name="order",
     initial=OrderState.DRAFT,
     states={
-        OrderState.DRAFT: "Agreed with the customer, not yet signed; without effect (草稿).",
-        OrderState.SIGNED: "Signed by the sales manager or a team leader, not yet registered; without effect (已签字).",
+        OrderState.DRAFT: "Agreed with the customer; without effect, whether signatures are waited for or not (草稿).",
         OrderState.EFFECTIVE: "Signed and registered by the sales assistant (已生效, AD-050).",
         OrderState.CANCELLED: "Called off (已取消).",
     },
     moves=(
-        Move("sign", (OrderState.DRAFT,), OrderState.SIGNED, ORDER_SIGN, "Sign the order (签字, AD-050)."),
         Move(
             "register",
-            (OrderState.SIGNED,),
+            (OrderState.DRAFT,),
             OrderState.EFFECTIVE,
-            ORDER_REGISTER,
-            "Register the signed order (登记, AD-050).",
+            APPROVAL_SIGN,
+            "Signed, then registered as the last signature of its approval (登记, AD-050).",
         ),
         Move(
             "cancel",
             _ALIVE,
             OrderState.CANCELLED,
             ORDER_WRITE,
-            "Call the order off; once signed, only who may sign (取消, AD-051).",
+            "Call the order off; in effect, only who may sign (取消, AD-051).",
         ),
     ),
 )
@@ -72,8 +69,10 @@ ORDER_CHANGE_LIFE = Lifecycle(
         OrderChangeState.REJECTED: "Refused; the order keeps its former content (已拒绝).",
     },
     moves=(
-        Move("sign", (OrderChangeState.PENDING,), OrderChangeState.SIGNED, ORDER_SIGN, "Agree (签字)."),
-        Move("reject", (OrderChangeState.PENDING,), OrderChangeState.REJECTED, ORDER_SIGN, "Refuse (拒绝)."),
+        Move("sign", (OrderChangeState.PENDING,), OrderChangeState.SIGNED, APPROVAL_SIGN, "Agree (签字)."),
+        Move(
+            "reject", (OrderChangeState.PENDING,), OrderChangeState.REJECTED, APPROVAL_SIGN, "Refuse (拒绝)."
+        ),
     ),
 )
 
