@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup check fix test test-long fuzz fuzz-approvals bench-read bench-approvals explain demo serve rules rules-check docs docs-check schema graphiql clean
+.PHONY: help setup check fix test test-long fuzz fuzz-approvals crash bench-read bench-approvals bench-delivery explain demo serve rules rules-check docs docs-check schema graphiql clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,11 +57,18 @@ fuzz-approvals: setup ## play random requests for signatures with the engine; RU
 	@APPROVAL_RUNS=$(RUNS) APPROVAL_SEED=$(SEED) $(BIN)/python -m pytest -q --no-header --tb=line \
 		tests/approvals/test_chain_play.py -k test_requests_nobody_has_played_before
 
+crash: setup ## kill server and workers under load, compare what arrived with what was committed; KILLS=n DB=sqlite|postgresql SEED=s
+	@CRASH_KILLS=$(KILLS) CRASH_DB=$(DB) CRASH_SEED=$(SEED) $(BIN)/python -m pytest -q --no-header --tb=line \
+		tests/crash/test_crash.py -k test_nothing_is_lost_when_processes_are_killed
+
 bench-read: setup ## measure reads and the write against SQL by hand; ARGS="--keep FOLDER --json FILE --scale 0.01 …"
 	@$(BIN)/python -m benchmarks.read_path $(ARGS)
 
 bench-approvals: setup ## measure holding, signing and the inbox on PostgreSQL; ARGS="--scale 0.05 --keep FOLDER --plans FILE …"
 	@$(BIN)/python -m benchmarks.approvals $(ARGS)
+
+bench-delivery: setup ## measure events on their way to a receiver of webhooks; ARGS="--scale 0.1 --only postgresql --json FILE …"
+	@$(BIN)/python -m benchmarks.delivery $(ARGS)
 
 explain: setup ## which indexes every query uses on 1,000,000 interactions; ARGS="--keep FOLDER --only NAME --plans FILE …"
 	@$(BIN)/python -m benchmarks.explain $(ARGS)

@@ -15,6 +15,8 @@ from crm_core.commands import Check, Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, Filter, ObjectType, Source
+from crm_core.incoming.handler import IncomingHandler
+from crm_core.incoming.verifier import Verifier
 from crm_core.notices.notifier import Notifier
 from crm_core.outbox.events import Event
 from crm_core.registry import (
@@ -24,12 +26,16 @@ from crm_core.registry import (
     Gate,
     Handover,
     InteractionKind,
+    Job,
     NoticeKind,
     Owner,
     PolicyTemplate,
+    Receiver,
     Resolver,
     RoleTemplate,
+    Schedule,
     Scope,
+    Worker,
 )
 
 hookspec = pluggy.HookspecMarker("crm")
@@ -140,6 +146,42 @@ def crm_resolvers() -> Mapping[str, Resolver]:
 @hookspec
 def crm_chores() -> Sequence[Chore]:
     """Asked for the clock: what is to be done every so often, e.g. reminders; in one process at a time."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_receivers() -> Sequence[Receiver]:
+    """Asked for events: what takes in every recorded event, in order and exactly once (事件接收方)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_workers() -> Sequence[Worker]:
+    """Asked for processes: what goes on in the background of each, e.g. sending (后台工作)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_verifiers() -> Sequence[Verifier]:
+    """Asked for incoming webhooks: further ways to tell whether a request comes from whom it says (验签方式)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_incoming_handlers() -> Sequence[IncomingHandler]:
+    """Asked for incoming webhooks: functions that turn a request into commands (处理程序)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_jobs() -> Sequence[Job]:
+    """Asked for work done later: jobs that commands and schedules enqueue, each by its name (后台任务)."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_schedules() -> Sequence[Schedule]:
+    """Asked for the calendar: which jobs are enqueued when, e.g. every working morning (定时计划)."""
     raise NotImplementedError
 
 

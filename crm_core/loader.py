@@ -30,7 +30,8 @@ from crm_core.registry import MigrationLine, PluginState, Registry
 from crm_core.settings import Settings
 
 CORE_ROOMS = (
-    "access", "audit", "outbox", "notices", "approvals", "customers", "contacts", "interactions", "imports",
+    "access", "audit", "outbox", "jobs", "notices", "approvals", "webhooks", "customers", "contacts", "interactions", "imports",
+    "incoming",
 )  # fmt: skip
 GROUP = "crm.plugins"
 RESERVED = frozenset({"core", *CORE_ROOMS})
@@ -273,7 +274,10 @@ def _own_names(answers: Answers) -> None:
 
 
 def _refuse_unknown_kinds(answers: Answers, composed: Registry) -> None:
-    """A check of a command nobody declares would never be asked: it must not vanish silently."""
+    """A check of a command, or a schedule of a job, that nobody declares must not vanish silently."""
+    for schedule in answers.list("crm_schedules"):
+        if schedule.job not in composed.jobs:
+            raise Quarantine(f"schedules an unknown job {schedule.job}")
     for kind in answers.mapping("crm_checks"):
         if kind not in composed.commands:
             raise Quarantine(f"checks an unknown command {kind}")
@@ -320,6 +324,12 @@ def _composed(loaded: Sequence[Answers], settings: Settings, states: tuple[Plugi
         owners=_unique("owner", ((n, o, a.owner) for a in loaded for n, o in a.mapping("crm_owners").items())),
         resolvers=_unique("resolver", ((n, r, a.owner) for a in loaded for n, r in a.mapping("crm_resolvers").items())),
         chores=tuple(_unique("chore", ((c.name, c, a.owner) for a in loaded for c in a.list("crm_chores"))).values()),
+        receivers=tuple(_unique("receiver", ((r.name, r, a.owner) for a in loaded for r in a.list("crm_receivers"))).values()),
+        workers=tuple(_unique("worker", ((w.name, w, a.owner) for a in loaded for w in a.list("crm_workers"))).values()),
+        verifiers=_unique("verifier", ((v.name, v, a.owner) for a in loaded for v in a.list("crm_verifiers"))),
+        incoming_handlers=_unique("incoming handler", ((h.name, h, a.owner) for a in loaded for h in a.list("crm_incoming_handlers"))),
+        jobs=_unique("job", ((j.name, j, a.owner) for a in loaded for j in a.list("crm_jobs"))),
+        schedules=tuple(_unique("schedule", ((s.name, (a.owner, s), a.owner) for a in loaded for s in a.list("crm_schedules"))).values()),
         handovers=tuple(_unique("handover", ((h.name, (a.owner, h), a.owner) for a in loaded for h in a.list("crm_handovers"))).values()),
         notifiers=_unique("notifier", ((n.name, n, a.owner) for a in loaded for n in a.list("crm_notifiers"))),
         notice_kinds=_unique("notice kind", ((k.kind, k, a.owner) for a in loaded for k in a.list("crm_notice_kinds"))),

@@ -35,6 +35,13 @@ class Metrics:
         )
         self._errors = Counter("crm_errors", "GraphQL errors by code.", ("code",), registry=here)
         self._statements = Counter("crm_statements", "SQL statements sent.", registry=here)
+        self._work = Counter(
+            "crm_work",
+            "Work done in the background: of what, by whom.",
+            ("what", "who"),
+            registry=here,
+        )
+        self._streams = Gauge("crm_streams", "Live subscriptions and websockets open.", registry=here)
         self._quarantined = Gauge("crm_plugins_quarantined", "Plugins in quarantine.", registry=here)
 
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -62,6 +69,15 @@ class Metrics:
                 reason = "other"
             child = self._read.setdefault((path, reason), self._reads.labels(path, reason))
         child.inc()
+
+    def work(self, what: str, who: str, many: int) -> None:
+        """Note work done in the background: of what, by whom (a receiver, or nobody in particular), how many."""
+        if many:
+            self._work.labels(what, who).inc(many)
+
+    def streams(self, many: int) -> None:
+        """Note how many live subscriptions are open."""
+        self._streams.set(many)
 
     def quarantined(self, plugins: int) -> None:
         """Note how many plugins are in quarantine."""

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from cronsim import CronSim
+from pydantic import BaseModel, ConfigDict
 
 from crm_core.actors import Reach
 from crm_core.commands import Check, Command, CommandSpec, Held
 from crm_core.db.base import Base
-from crm_core.errors import Message
+from crm_core.errors import Json, Message
 from crm_core.graphql.fields import Field, ObjectType, Source
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from crm_core.db.unit import Unit
+    from crm_core.incoming.handler import IncomingHandler
+    from crm_core.incoming.verifier import Verifier
+    from crm_core.jobs.context import JobContext
     from crm_core.notices.notifier import Notifier
-    from crm_core.outbox.events import Event
+    from crm_core.outbox.events import Event, RecordedEvent
     from crm_core.work import Services, Work
 
 Gate = Callable[["Work", Command, CommandSpec], Awaitable["Held | None"]]
 Demo = Callable[[Any], Awaitable[None]]
+WAITS: Final = (
+    timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
+)  # fmt: skip
+"""How long a job that failed waits for its second, third … attempt unless it says otherwise."""
+CRON_FIELDS: Final = 5
+"""Minute, hour, day of month, month, day of week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,87 @@ class Chore:
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver:
+    """Takes in recorded events (事件接收方), in the order of the feed: async (services, session, events).
+
+    It is called in a transaction that also moves its cursor on: what it writes through `session` is written exactly
+    once for each event. Whatever it does besides may happen again. It gets at most `batch` events at a time, and is cut
+    off after `seconds`. A new one begins with what is recorded from then on, or `from_start` with the first event.
+    """
+
+    name: str
+    receive: Callable[[Services, Unit, Sequence[RecordedEvent]], Awaitable[None]]
+    batch: int = 500
+    from_start: bool = False
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Work that goes on as long as a process (后台工作): async (services, stop), which returns soon after `stop` is set.
+
+    `crm serve` runs it besides serving, `crm worker` alone; several processes run it at the same time. When it raises
+    it is started again a little later.
+    """
+
+    name: str
+    run: Callable[[Services, asyncio.Event], Awaitable[None]]
+
+
+class Nothing(BaseModel):
+    """The arguments of a job that needs none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work done later in the background (后台任务): async (services, context, arguments) → what came of it, as JSON.
+
+    It is enqueued in the transaction of a command (`crm_core.jobs.enqueuing.enqueue`) with `arguments`, and run at
+    least once: after a crash it is begun again, with what it saved by `context.progress`. What it raises is tried
+    again after `waits`, as often as there are waits; then it is dead. Cut off after `timeout`. `unique` makes the key
+    of which at most one job of this name is open at a time; None: as many as are enqueued.
+    """
+
+    name: str
+    run: Callable[[Services, JobContext, Any], Awaitable[Json]]
+    arguments: type[BaseModel] = Nothing
+    waits: Sequence[timedelta] = WAITS
+    timeout: timedelta | None = timedelta(hours=1)
+    unique: Callable[[Any], str] | None = None
+
+    @property
+    def most_attempts(self) -> int:
+        """How often it is tried."""
+        return len(self.waits) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Enqueues a job by the calendar (定时计划): `cron` has five fields, minute to day of week, in local time.
+
+    With `each_line` it fires once for every line that enables its owner, in that line's time zone, and the job belongs
+    to the line; else in `time_zone`. Where summer time skips or repeats an hour it fires once, as Debian's cron does.
+    A moment missed while nothing ran is made up for once, however many were missed; without `catch_up` not at all.
+    """
+
+    name: str
+    cron: str
+    job: str
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    each_line: bool = False
+    time_zone: str = "Asia/Shanghai"
+    catch_up: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what never comes, where it is declared."""
+        if len(self.cron.split()) != CRON_FIELDS:
+            raise ValueError(f"{self.cron!r} has not five fields (定时表达式须为五段)")
+        next(CronSim(self.cron, datetime(2000, 1, 1, tzinfo=ZoneInfo(self.time_zone))))
+
+
+@dataclass(frozen=True, slots=True)
 class Handover:
     """What a room or plugin hands over when somebody leaves (离职交接): async (work, leaver, successor, line) → how many.
 
@@ -172,7 +266,7 @@ class PluginState:
 class Registry:
     """Everything the rooms and plugins answered; no behaviour beyond look-ups.
 
-    `handovers`: (owner, handover), sorted by name. `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
+    `handovers`, `schedules`: (owner, each), sorted by name. `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
     """
 
     commands: Mapping[str, CommandSpec]
@@ -198,6 +292,12 @@ class Registry:
     owners: Mapping[str, Owner] = field(default_factory=dict)
     resolvers: Mapping[str, Resolver] = field(default_factory=dict)
     chores: tuple[Chore, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    schedules: tuple[tuple[str, Schedule], ...] = ()
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    incoming_handlers: Mapping[str, IncomingHandler] = field(default_factory=dict)
     handovers: tuple[tuple[str, Handover], ...] = ()
     notifiers: Mapping[str, Notifier] = field(default_factory=dict)
     notice_kinds: Mapping[str, NoticeKind] = field(default_factory=dict)

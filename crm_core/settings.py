@@ -54,6 +54,7 @@ class Limits(BaseModel):
     page_default: int = Field(25, description="Rows of a connection when `first` is left out.")
     page_max: int = Field(100, description="Most rows of a connection.")
     bulk_max: int = Field(100, description="Most records of one bulk command.")
+    streams: int = Field(100, description="Most live subscriptions and websockets of one process (实时订阅).")
     statement_seconds: float = Field(10.0, description="Longest time one SQL statement may take, seconds.")
 
 
@@ -78,6 +79,18 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, description="Server processes; more than one needs PostgreSQL.")
     chore_seconds: float = Field(
         15.0, ge=0, description="How often a server process looks for work due by the clock; 0: never."
+    )
+    relay_seconds: float = Field(
+        0.2,
+        ge=0,
+        description="How often a process looks for committed events to pass on; 0: never (事件转发间隔).",
+    )
+    heartbeat_seconds: float = Field(
+        15.0, gt=0, description="How often a live subscription shows that it is alive while nothing happens."
+    )
+    broker: str = Field(
+        "",
+        description="What tells workers of jobs: empty: the database; or `nats://host:port[/name]`, JetStream (消息代理).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     keys: SecretStr = Field(

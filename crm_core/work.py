@@ -45,6 +45,7 @@ from crm_core.outbox.events import Event
 from crm_core.outbox.models import OutboxEvent
 from crm_core.registry import Registry
 from crm_core.settings import Settings
+from crm_core.stirring import Stirred
 from crm_core.together import Together
 
 RecordT = TypeVar("RecordT", bound=Base)
@@ -54,13 +55,18 @@ _ENTRIES, _EVENTS = insert(AuditEntry), insert(OutboxEvent)
 
 @dataclass(frozen=True)
 class Services:
-    """What a running product is made of; handed to whatever performs commands. `clock` gives the moment in UTC."""
+    """What a running product is made of; handed to whatever performs commands. `clock` gives the moment in UTC.
+
+    `stirred` is told of commits; `count` hears of work done in the background: of what, by whom, how many.
+    """
 
     settings: Settings
     registry: Registry
     database: Database
     keyring: Keyring
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    stirred: Stirred = field(default_factory=Stirred, compare=False)
+    count: Callable[[str, str, int], None] = field(default=lambda _what, _who, _many: None, compare=False)
     _seen: dict[bytes, tuple[frozenset[str], ZoneInfo]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -281,7 +287,9 @@ async def perform(
         async def do(session: Unit) -> Outcome:
             return await _performed(Work(services, session, actor, options), spec, command, last=last)
 
-        return await services.database.attempt(do), None
+        outcome = await services.database.attempt(do)
+        services.stirred()
+        return outcome, None
     except Refused as refused:
         return Outcome(result_type, errors=refused.errors), None
 

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,10 @@ SHOWN = 40  # lines of difference per file
 
 @dataclass(frozen=True)
 class Generated:
-    """One committed file and the words after `crm` that print it."""
+    """One committed file and the words after `crm` that print it; a path that ends in `/` is a folder of JSON files.
+
+    For a folder an object is printed: each of its keys names a file.
+    """
 
     path: str
     words: tuple[str, ...]
@@ -24,6 +28,8 @@ class Generated:
 FILES = (
     Generated("schema/core.graphql", ("schema", "export", "--core")),
     Generated("schema/full.graphql", ("schema", "export")),
+    Generated("schema/asyncapi.yaml", ("schema", "asyncapi")),
+    Generated("schema/events/", ("schema", "events")),
     *(
         Generated(f"docs/reference/{subject}.md", ("docs", subject))
         for subject in ("commands", "events", "hooks", "scopes", "settings")
@@ -38,28 +44,41 @@ def main(arguments: list[str]) -> int:
     write = parser.parse_args(arguments).write
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         texts = pool.map(_printed, FILES)
-        stale = [
-            file.path for file, text in zip(FILES, texts, strict=True) if not _settle(file, text, write=write)
-        ]
+        found = [one for file, text in zip(FILES, texts, strict=True) for one in _files(file.path, text)]
+    stale = [path for path, text in found if not _settle(path, text, write=write)]
     if stale:
         print(f"Not as generated: {', '.join(stale)}. Run `make docs` and read the difference.")
     return 1 if stale else 0
 
 
-def _settle(file: Generated, text: str | None, *, write: bool) -> bool:
-    """Whether the committed file is, or has now become, what the code says."""
-    path = ROOT / file.path
+def _files(path: str, text: str | None) -> list[tuple[str, str | None]]:
+    """Every file of what was printed, and of a folder those too that should not be there any more."""
+    if not path.endswith("/") or text is None:
+        return [(path, text)]
+    texts = {
+        f"{path}{name}.json": json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+        for name, value in json.loads(text).items()
+    }
+    gone = {f"{path}{file.name}" for file in (ROOT / path).glob("*.json")} - texts.keys()
+    return [*texts.items(), *((name, "") for name in sorted(gone))]
+
+
+def _settle(name: str, text: str | None, *, write: bool) -> bool:
+    """Whether the committed file is, or has now become, what the code says; one without text is to be gone."""
+    path = ROOT / name
     committed = path.read_text(encoding="utf-8") if path.exists() else ""
     if text is None or text == committed:
         return text is not None
+    if write and not text:
+        path.unlink()
+        print(f"Removed {name}")
+        return True
     if write:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        print(f"Renewed {file.path}")
+        print(f"Renewed {name}")
         return True
-    lines = difflib.unified_diff(
-        committed.splitlines(), text.splitlines(), file.path, "generated", lineterm=""
-    )
+    lines = difflib.unified_diff(committed.splitlines(), text.splitlines(), name, "generated", lineterm="")
     print("\n".join(list(lines)[:SHOWN]))
     return False
 

@@ -20,6 +20,7 @@ class RolesChanged(Event):
 
     kind: ClassVar[str] = "user.roles_changed"
     subject_type: ClassVar[str] = "User"
+    public: ClassVar[tuple[str, ...]] = ("name", "title", "department", "disabled_at")
     role: str
     line: str | None = None
     granted: bool
@@ -30,6 +31,7 @@ class TokenRevoked(Event):
 
     kind: ClassVar[str] = "token.revoked"
     subject_type: ClassVar[str] = "ApiToken"
+    public: ClassVar[tuple[str, ...]] = ("user_id", "name", "expires_at", "revoked_at")
 
 
 class _OfAbsence(Event):

@@ -11,6 +11,10 @@ from crm_core.outbox.events import Event
 
 class _OfApproval(Event):
     subject_type: ClassVar[str] = "Approval"
+    public: ClassVar[tuple[str, ...]] = (
+        "line", "kind", "title", "document", "requester_id", "round", "state", "subject_type", "subject_ref",
+        "result_refs", "decided_at", "valid_until",
+    )  # fmt: skip
     command: str
 
 
@@ -101,6 +105,7 @@ class ControlledDocumentChanged(Event):
 
     kind: ClassVar[str] = "controlled_document.changed"
     subject_type: ClassVar[str] = "ControlledDocument"
+    public: ClassVar[tuple[str, ...]] = ("line", "number", "title", "kind", "issue", "revision", "state")
     number: str
     issue: int
     revision: int
@@ -112,6 +117,7 @@ class ApprovalPolicySet(Event):
 
     kind: ClassVar[str] = "approval_policy.set"
     subject_type: ClassVar[str] = "ApprovalPolicy"
+    public: ClassVar[tuple[str, ...]] = ("line", "name", "title", "document", "edition", "enabled")
     name: str
     edition: int
     enabled: bool

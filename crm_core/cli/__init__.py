@@ -22,12 +22,16 @@ from crm_core.cli import (
     demo,
     docs,
     doctor,
+    events,
+    jobs,
     notices,
     plugins,
     schema,
     serve,
     tokens,
     users,
+    webhooks,
+    worker,
 )
 from crm_core.cli.deployment import RefusedInWords
 from crm_core.errors import ConfigurationError, Fault
@@ -77,7 +81,7 @@ def commands() -> typer.Typer:
         rich_markup_mode="rich",
     )
     app.callback()(_options)
-    for register in (serve.register, demo.register, doctor.register):
+    for register in (serve.register, worker.register, demo.register, doctor.register):
         register(app)
     for name, part in _NOUNS.items():
         app.add_typer(part, name=name)
@@ -95,8 +99,11 @@ _NOUNS: Final[dict[str, typer.Typer]] = {
     "token": tokens.app,
     "users": users.app,
     "chores": chores.app,
+    "events": events.app,
+    "jobs": jobs.app,
     "notices": notices.app,
     "docs": docs.app,
+    "webhooks": webhooks.app,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from crm_core.app import create_app, services_of, spare_the_collector
+from crm_core.app import at_the_signal, create_app, services_of, spare_the_collector
 from crm_core.cli.deployment import settings_of
 from crm_core.db.session import open_database
 from crm_core.errors import ConfigurationError, Fault
@@ -32,7 +32,7 @@ def serve(
         int | None, typer.Option(help="Server processes; more than one needs PostgreSQL.")
     ] = None,
 ) -> None:
-    """Serve GraphQL at /graphql, with /livez, /readyz and /metrics."""
+    """Serve GraphQL at /graphql, with /livez, /readyz and /metrics, and do the work of the background."""
     given = {"host": host, "port": port, "workers": workers}
     settings = settings_of(context).model_copy(update={k: v for k, v in given.items() if v is not None})
     asyncio.run(_refuse_if_unfit(settings))
@@ -46,14 +46,17 @@ def run(settings: Settings, *, config: object = None) -> None:
     if several and config is not None:
         os.environ["CRM_CONFIG"] = str(config)
     uvicorn.run(
-        "crm_core.app:from_environment" if several else create_app(settings, settled=spare_the_collector),
+        "crm_core.app:from_environment"
+        if several
+        else create_app(settings, settled=spare_the_collector, ending=at_the_signal),
         factory=several,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=settings.limits.body_bytes,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -170,7 +170,8 @@ class Database:
             yield unit
             await unit.end()
         except (DBAPIError, OSError) as error:
-            if isinstance(error, DBAPIError) and not _is_lost(error) and not _is_busy(error):
+            known = _is_lost(error) or _is_busy(error) or _is_full(error)
+            if isinstance(error, DBAPIError) and not known:
                 raise
             raise fault(error) from error
         finally:
@@ -346,9 +347,18 @@ def _text(error: BaseException) -> str:
 _DAMAGED = ("file is not a database", "disk image is malformed")
 
 
+_FULL = "database or disk is full"
+_NO_ROOM = "53100"
+
+
 def is_trouble(error: BaseException) -> bool:
-    """Whether the database itself is in trouble: busy, out of reach or damaged; not what was asked of it."""
-    return _is_busy(error) or _is_lost(error) or _is_damaged(error)
+    """Whether the database itself is in trouble: busy, full, out of reach or damaged; not what was asked of it."""
+    return _is_busy(error) or _is_full(error) or _is_lost(error) or _is_damaged(error)
+
+
+def _is_full(error: BaseException) -> bool:
+    known = isinstance(error, DBAPIError | sqlite3.Error | asyncpg.PostgresError)
+    return _sqlstate(error) == _NO_ROOM or (known and _FULL in _text(error))
 
 
 def _is_damaged(error: BaseException) -> bool:
@@ -372,6 +382,11 @@ def fault(error: BaseException) -> Exception:
     if _is_busy(error):
         return Fault(
             "DATABASE_BUSY", "Another process holds the database; try again (数据库正被其他进程占用，请重试)"
+        )
+    if _is_full(error):
+        return Fault(
+            "DATABASE_FULL",
+            "The database has no room left; nothing was changed (数据库空间已满，未作任何更改)",
         )
     if _is_damaged(error):
         return Fault(

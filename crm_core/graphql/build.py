@@ -93,9 +93,11 @@ class _Builder:
             self._object(kind)
         query = class_of("Query", self._queries(), description="Everything that can be read.")
         mutation = class_of("Mutation", self._mutations(), description="Everything that can be changed.")
+        live = self._live()
         built = strawberry.Schema(
             query=query,
             mutation=mutation,
+            subscription=class_of("Subscription", live, "Everything that can be followed.") if live else None,
             types=[self.names[name] for name in self.parts.types],
             config=StrawberryConfig(auto_camel_case=False, scalar_map=SCALARS),
         )
@@ -274,11 +276,22 @@ class _Builder:
             argument_of("before", str | None, "Only rows before this cursor."),
             argument_of("where", f"{declared.target}Where | None", "Only matching rows.", self.names),
         ]
+        made += self._shorthands(declared)
         if f"{declared.target}Order" in self.names:
             made.append(
                 argument_of("orderBy", f"list[{declared.target}Order] | None", "Sort keys.", self.names)
             )
         return made
+
+    def _shorthands(self, declared: Field) -> list[Any]:
+        """Arguments that stand for a condition of `where`."""
+        found = []
+        for name, field_, operator in declared.shorthands:
+            base = annotation(self.parts.types[declared.target].by_name[field_].type)
+            value: Any = list[base] if operator == "in" else base  # type: ignore[valid-type]  # built at run time
+            words = f"Short for `where: {{ {field_}: {{ {operator}: … }} }}`."
+            found.append(argument_of(name, value | None, words))
+        return found
 
     # -- roots
 
@@ -307,6 +320,22 @@ class _Builder:
         named = [(n, o) for q, o in zip(self.parts.queries, owners, strict=False) for n in query_names(q)]
         _refuse_twice("Query", [("node", "core"), *named])
         return sorted(fields, key=lambda f: f.graphql_name or f.python_name)
+
+    def _live(self) -> list[StrawberryField]:
+        """Connections that can be subscribed to: row after row, behind a position."""
+        words = "Begin behind this position; left out: with what happens from now on."
+        return [
+            field_of(
+                declared.name,
+                declared.target,
+                declared.description,
+                arguments=[argument_of("after", str | None, words), *self._shorthands(declared)],
+                metadata={"crm": declared},
+                namespace=self.names,
+            )
+            for declared in self.parts.queries
+            if isinstance(declared, Field) and declared.live is not None
+        ]
 
     def _mutations(self) -> list[StrawberryField]:
         specs = [spec for _, spec in sorted(self.parts.commands.items())]

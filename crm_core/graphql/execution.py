@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -72,7 +72,10 @@ class Executed:
 
 @dataclass(eq=False)
 class Operation:
-    """One operation of a document with the fragments it may spread; `signature` are its variables with their types."""
+    """One operation of a document with the fragments it may spread; `signature` are its variables with their types.
+
+    `live` holds the queries that a subscription is read by, under the keys of its fields.
+    """
 
     document: DocumentNode
     node: OperationDefinitionNode
@@ -80,6 +83,7 @@ class Operation:
     meter: Meter
     places: Mapping[int, int]
     signature: Sequence[tuple[str, Any, Any]] | None = None
+    live: dict[str, Operation] = field(default_factory=dict)
 
     @property
     def variables(self) -> Any:

@@ -78,6 +78,8 @@ class Field:
     filter: bool = False
     sort: bool = False
     order: Callable[[T], Sequence[ColumnElement[Any]]] | None = None
+    shorthands: tuple[tuple[str, str, str], ...] = ()
+    live: Callable[[Any], Awaitable[int]] | None = None
     deprecated: str | None = None
     owner: str = "core"
 
@@ -142,7 +144,8 @@ class ObjectType:
 
     A type without `prefix` is reached only through its parents and has no `node(id:)`. `order` is the default order
     of its lists (column, descending); `id` is added last so that every order is total. `version` says whether
-    commands may be guarded by `expectedVersion`.
+    commands may be guarded by `expectedVersion`. `numbered_by` names a column in place of `order`: an integer that no two
+    visible rows share and none lacks; its lists run upwards by it, and it is the cursor of its rows.
     """
 
     name: str
@@ -154,6 +157,7 @@ class ObjectType:
     rule: Rule | None = None
     scope: str | None = None
     order: Callable[[T], Sequence[ColumnElement[Any]]] | None = None
+    numbered_by: str | None = None
     filters: tuple[Filter, ...] = ()
     plural: str = ""
     by_name: Mapping[str, Field] = attribute(init=False, repr=False, compare=False, default_factory=dict)
@@ -291,8 +295,33 @@ def query_one(name: str, target: str, description: str) -> Field:
     return Field(kind="query_one", name=name, target=target, description=description, cost=1)
 
 
-def query_connection(name: str, target: str, description: str, *, scope: str | None = None) -> Field:
-    """A root field for a connection over all records of a type that the caller may see."""
+def query_connection(
+    name: str,
+    target: str,
+    description: str,
+    *,
+    scope: str | None = None,
+    shorthands: Mapping[str, tuple[str, str]] | None = None,
+    live: Callable[[Any], Awaitable[int]] | None = None,
+) -> Field:
+    """A root field for a connection over all records of a type that the caller may see.
+
+    `shorthands` gives it further arguments for what is asked most: argument → (field, operator) of its `where`.
+    With `live` it can be subscribed to as well, where the type is `numbered_by` a column and shows it as `position`:
+    an async function (services) that gives the last number of all.
+    """
     return Field(
-        kind="query_connection", name=name, target=target, description=description, scope=scope, cost=2
-    )
+        kind="query_connection", name=name, target=target, description=description, scope=scope, cost=2,
+        shorthands=tuple((name, *what) for name, what in (shorthands or {}).items()), live=live,
+    )  # fmt: skip
+
+
+def asked_where(declared: Field, arguments: Mapping[str, Any]) -> Any:
+    """The condition that the arguments of a connection ask for: its `where`, and its shorthands spelled out."""
+    parts = [
+        {field_: {operator: arguments[name]}}
+        for name, field_, operator in declared.shorthands
+        if arguments.get(name) is not None
+    ]
+    where = arguments.get("where")
+    return {"and": [where, *parts] if where else parts} if parts else where

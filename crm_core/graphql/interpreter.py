@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Select, func, select, true
 from crm_core import ids
 from crm_core.errors import Fault, Forbidden
 from crm_core.graphql.context import Context, Fetch, Info
-from crm_core.graphql.fields import Field, ObjectType, Row
+from crm_core.graphql.fields import Field, ObjectType, Row, asked_where
 from crm_core.graphql.filters import predicate
 from crm_core.graphql.paging import Key, Page, behind, decode, encode, keys_of, listed, page_of
 from crm_core.graphql.values import shown
@@ -185,7 +185,8 @@ def _query_connection(declared: Field, _owner: ObjectType | None, types: Types) 
         page = page_of(arguments, context.limits.page_default, context.limits.page_max)
         t = target.aliased(context.access, "t")
         keys = keys_of(target, t, arguments.get("orderBy"), context.access)
-        where = _where(target, t, arguments.get("where"), context, types)
+        asked = asked_where(declared, arguments)
+        where = _where(target, t, asked, context, types)
         statement = select(*_columns(t, _wanted(info, target, connection=True), context)).where(*where)
         statement = _paged(statement, keys, page).limit(page.size + 1)
         statement = statement.order_by(*(key.ordered(reverse=page.backward) for key in keys))
@@ -193,7 +194,7 @@ def _query_connection(declared: Field, _owner: ObjectType | None, types: Types) 
 
         async def total() -> int:
             whole = replace(context, access=replace(context.access, wanted="all"))
-            where = _where(target, t, arguments.get("where"), whole, types)
+            where = _where(target, t, asked, whole, types)
             counted = await context.fetch(select(func.count()).select_from(t).where(*where))
             return int(counted[0][0])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from graphql import GraphQLError
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Text, and_, bindparam, cast, false, func, or_, tuple_
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
@@ -24,13 +24,17 @@ _WAYS = (operators.desc_op, operators.asc_op, operators.nulls_first_op, operator
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of an order: its SQL, value type, direction, and whether it may be null (nulls come last)."""
+    """One key of an order: its SQL, value type, direction, and whether it may be null (nulls come last).
+
+    `alone`: a number that is the whole cursor, as digits.
+    """
 
     name: str
     sql: ColumnElement[Any]
     type: Any
     descending: bool
     nullable: bool
+    alone: bool = False
 
     def ordered(self, *, reverse: bool) -> UnaryExpression[Any]:
         """The ORDER BY term; nulls last going forward, first going back."""
@@ -67,6 +71,9 @@ def keys_of(
     kind: ObjectType, t: Any, order_by: Sequence[Mapping[str, str | None]] | None, access: Access
 ) -> list[Key]:
     """The order asked for, else the type's default; the id always comes last so that the order is total."""
+    if kind.numbered_by is not None and not order_by:
+        number = t.c[kind.numbered_by]
+        return [Key(kind.numbered_by, number, int, descending=False, nullable=False, alone=True)]
     keys = _asked(kind, t, order_by, access) if order_by else _default(kind, t)
     if not any(key.name == "id" for key in keys):
         descending = keys[-1].descending if keys else True
@@ -138,12 +145,16 @@ def _python_type(kind: ObjectType, column: Any) -> Any:
 
 def encode(keys: Sequence[Key], values: Sequence[Any]) -> str:
     """A cursor: which keys, and their values; JSON in hexadecimal, so that a database can write one too."""
+    if keys[0].alone:
+        return str(values[0])
     body = [_signature(keys), *(cursor_value(value) for value in values)]
     return orjson.dumps(body).hex()
 
 
 def cursor_sql(keys: Sequence[Key], json: Json) -> ColumnElement[str]:
     """The same cursor made by the database."""
+    if keys[0].alone:
+        return cast(keys[0].sql, Text())
     parts: list[ColumnElement[Any]] = [words(f'["{_signature(keys)}"')]
     for key in keys:
         parts += [words(","), func.coalesce(json.text(key.sql, key.type), words("null"))]
@@ -152,6 +163,8 @@ def cursor_sql(keys: Sequence[Key], json: Json) -> ColumnElement[str]:
 
 def decode(keys: Sequence[Key], cursor: str) -> list[Any]:
     """The values behind a cursor; refuses one that is damaged or belongs to another order."""
+    if keys[0].alone:
+        return [_number(cursor)]
     try:
         signature, *values = orjson.loads(bytes.fromhex(cursor))
     except (ValueError, TypeError):
@@ -161,6 +174,12 @@ def decode(keys: Sequence[Key], cursor: str) -> list[Any]:
     if len(values) != len(keys):
         raise _damaged()
     return [_value(key, value) for key, value in zip(keys, values, strict=True)]
+
+
+def _number(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal()) or int(cursor[:20]) >= LARGEST:
+        raise _bad(f"{cursor[:40]!r} is no position; give that of a row, or 0 to begin with the first.")
+    return int(cursor)
 
 
 def _value(key: Key, value: Any) -> Any:
@@ -210,7 +229,8 @@ def _further(key: Key, value: Any, *, backward: bool) -> ColumnElement[bool]:
 
 
 def _bound(key: Key, value: Any) -> ColumnElement[Any]:
-    return bindparam(None, value, type_=sql_type(key.type), unique=True)
+    type_ = BigInteger() if key.alone else sql_type(key.type)
+    return bindparam(None, value, type_=type_, unique=True)
 
 
 def _bad(message: str) -> GraphQLError:

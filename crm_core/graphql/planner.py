@@ -27,7 +27,7 @@ from crm_core.db.arrays import among
 from crm_core.errors import Forbidden
 from crm_core.graphql.access import Access
 from crm_core.graphql.context import Context
-from crm_core.graphql.fields import Field, Id, ObjectType
+from crm_core.graphql.fields import Field, Id, ObjectType, asked_where
 from crm_core.graphql.filters import predicate
 from crm_core.graphql.interpreter import LISTING_LIMIT, refuse_if_denied
 from crm_core.graphql.json_sql import Json, Pairs, Sql, needed, words, writer
@@ -323,7 +323,7 @@ class Planner:
         t, _ = self._table(target, near)
         own = Row(self._name("p"), t)
         keys = keys_of(target, t, arguments.get("orderBy"), self.access)
-        where = arguments.get("where")
+        where = asked_where(declared, arguments)
         part = _Part(self, target, own, keys, page, here)
         shape = self.schema.get_type(f"{target.name}Connection")
         assert isinstance(shape, GraphQLObjectType)

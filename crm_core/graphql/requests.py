@@ -104,9 +104,14 @@ def _from_body(body: bytes) -> Asked:
         raise malformed("Batches are not served; send one request per document.", "BATCH_REFUSED")
     if not isinstance(given, dict):
         raise malformed("The body must be a JSON object with a query.")
+    refuse_nul(body)
+    return well_formed(given)
+
+
+def refuse_nul(body: bytes) -> None:
+    """`HttpError` 400 for JSON with the one character that no database stores."""
     if _NUL.search(body):
         raise malformed("The character U+0000 cannot be stored (不支持空字符).")
-    return _well_formed(given)
 
 
 def _from_parameters(request: Request) -> Asked:
@@ -119,10 +124,11 @@ def _from_parameters(request: Request) -> Asked:
                 raise malformed(f"The parameter {name} is not JSON: {error}") from None
     if b"%00" in request.scope.get("query_string", b"") or _NUL.search(json.dumps(given).encode()):
         raise malformed("The character U+0000 cannot be stored (不支持空字符).")
-    return _well_formed(given)
+    return well_formed(given)
 
 
-def _well_formed(given: Mapping[str, Any]) -> Asked:
+def well_formed(given: Mapping[str, Any]) -> Asked:
+    """The request in an object with `query`, `variables` and the like; `HttpError` 400 for one that is none."""
     query, variables = given.get("query"), given.get("variables")
     name = given.get("operationName") or None
     document_id = _document_id(given)

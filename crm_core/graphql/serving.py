@@ -37,6 +37,7 @@ from crm_core.graphql.context import Context, Fetch
 from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executed, Executor, Operation
 from crm_core.graphql.limits import refuse_excess
+from crm_core.graphql.live import Subscription, subscription_of
 from crm_core.graphql.persisted import opened
 from crm_core.graphql.requests import (
     GRAPHQL_JSON,
@@ -59,9 +60,14 @@ if TYPE_CHECKING:
 MOST_ERRORS_SHOWN: Final = 100
 RETRY_SECONDS: Final = "2"
 MOST_TOLD: Final = 100
+_LIVE_ELSEWHERE: Final = (
+    "Subscriptions are answered as text/event-stream (Accept) or over a websocket, graphql-transport-ws"
+    " (订阅请使用 SSE 或 WebSocket)."
+)
 _DECLARED = frozenset({"caller", "declaration", "filter", "statement"})
 """Why a document is not compiled, where some declaration is the reason."""
-_AWAY = frozenset({"DATABASE_UNAVAILABLE", "DATABASE_BUSY"})
+AWAY: Final = frozenset({"DATABASE_UNAVAILABLE", "DATABASE_BUSY", "DATABASE_FULL"})
+"""Codes of a database that may answer the next time."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -115,7 +121,7 @@ class Served:
 class Exchange:
     """One request on its way to an answer."""
 
-    request: Request
+    method: str
     headers: Mapping[str, str]
     request_id: str
     language: Language
@@ -182,38 +188,50 @@ class GraphQLServer:
     async def handle(self, request: Request) -> Response:
         """The answer to a GraphQL request, by POST or GET."""
         begun = self._timer()
-        given = Headers(request)
-        language = preferred_language(given.get("accept-language"))
-        exchange = Exchange(request, given, self._request_id(given), language)
+        exchange = self.exchange(request.method, Headers(request))
         headers: dict[str, str] = {}
         try:
-            exchange.media = media_of(given)
-            status, answer = await self._answer(exchange)
+            exchange.media = media_of(exchange.headers)
+            status, answer = await self._answer(exchange, request)
         except HttpError as refusal:
             status, headers = refusal.status, refusal.headers
-            refused: dict[str, Any] = {"errors": [self._shown(error, exchange) for error in refusal.errors]}
-            refused |= {"extensions": {"cost": exchange.cost}} if exchange.cost else {}
-            answer = _encoded(refused)
+            answer = encoded(self.refusal(refusal, exchange))
         except Exception as error:  # noqa: BLE001  # the edge: masked and logged
-            status, unexpected = self._unexpected(error, exchange)
-            answer = _encoded(unexpected)
+            status, unexpected = self.unexpected(error, exchange)
+            answer = encoded(unexpected)
         headers = {"x-request-id": exchange.request_id, "cache-control": "no-store", **headers}
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["retry-after"] = RETRY_SECONDS
-        self._tell(exchange, status, self._timer() - begun)
+        self.tell(exchange, status, self._timer() - begun)
         return Response(
             answer, status, headers, f"{exchange.media}; charset=utf-8", self._afterwards(exchange)
         )
+
+    def exchange(self, method: str, headers: Mapping[str, str]) -> Exchange:
+        """A request with these headers, by their lower-case names, before anything is done for it."""
+        language = preferred_language(headers.get("accept-language"))
+        return Exchange(method, headers, self._request_id(headers), language)
 
     def _request_id(self, headers: Mapping[str, str]) -> str:
         given = headers.get("x-request-id")
         return given if given is not None and _REQUEST_ID.fullmatch(given) else self._new_id()
 
-    def _unexpected(self, error: Exception, exchange: Exchange) -> tuple[int, dict[str, Any]]:
+    def refusal(self, refusal: HttpError, exchange: Exchange) -> dict[str, Any]:
+        """The answer to a request that is not executed."""
+        refused: dict[str, Any] = {"errors": self.shown(refusal.errors, exchange)}
+        return refused | ({"extensions": {"cost": exchange.cost}} if exchange.cost else {})
+
+    def shown(self, errors: Sequence[GraphQLError], exchange: Exchange) -> list[dict[str, Any]]:
+        """Errors as a client sees them."""
+        return [self._shown(error, exchange) for error in errors[:MOST_ERRORS_SHOWN]]
+
+    def unexpected(self, error: Exception, exchange: Exchange) -> tuple[int, dict[str, Any]]:
+        """Status and answer for what nobody foresaw: masked, and logged in full."""
         located = GraphQLError(str(error), original_error=error)
         return _status_of_fault(error), {"errors": [self._shown(located, exchange)]}
 
-    def _tell(self, exchange: Exchange, status: int, seconds: float) -> None:
+    def tell(self, exchange: Exchange, status: int, seconds: float) -> None:
+        """Log and count an answer that took so long."""
         self._served(Served(exchange.operation, status, seconds, tuple(exchange.codes), exchange.reason))
         self._log.info(
             "request",
@@ -226,6 +244,12 @@ class GraphQLServer:
             codes=exchange.codes[:10],
             cost=exchange.cost["requested"] if exchange.cost else None,
         )
+
+    async def note_use(self, exchange: Exchange) -> None:
+        """Write down that the token of a request was used, where that is due."""
+        afterwards = self._afterwards(exchange)
+        if afterwards is not None:
+            await afterwards()
 
     def _afterwards(self, exchange: Exchange) -> BackgroundTask | None:
         actor = exchange.actor
@@ -241,15 +265,27 @@ class GraphQLServer:
 
     # -- the steps of a request
 
-    async def _answer(self, exchange: Exchange) -> tuple[int, bytes]:
-        actor = await self._actor(exchange)
-        asked = await asked_by(exchange.request, exchange.headers, self._limits.body_bytes)
+    async def _answer(self, exchange: Exchange, request: Request) -> tuple[int, bytes]:
+        actor = await self.actor(exchange)
+        asked = await asked_by(request, exchange.headers, self._limits.body_bytes)
+        text, node = self.operation(asked, exchange)
+        if node.operation is OperationType.SUBSCRIPTION:
+            raise HttpError(406, coded("NOT_ACCEPTABLE", _LIVE_ELSEWHERE))
+        return await self.answered(exchange, actor, asked, text, node)
+
+    def operation(self, asked: Asked, exchange: Exchange) -> tuple[Text, OperationDefinitionNode]:
+        """The document a request asks for, and which operation of it; `HttpError` where there is none."""
         text = self._document(self._text(asked, exchange), exchange)
-        node = _operation(text.document, asked.operation_name)
+        return text, _operation(text.document, asked.operation_name)
+
+    async def answered(
+        self, exchange: Exchange, actor: Actor, asked: Asked, text: Text, node: OperationDefinitionNode
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to a query or mutation."""
         operation = self._executor.operation(text.document, node, text.places)
         kind = operation.node.operation
         exchange.operation = kind.value
-        if exchange.request.method == "GET" and kind is not OperationType.QUERY:
+        if exchange.method == "GET" and kind is not OperationType.QUERY:
             raise HttpError(
                 405, coded("METHOD_NOT_ALLOWED", "Send mutations by POST."), headers={"allow": "POST"}
             )
@@ -262,6 +298,33 @@ class GraphQLServer:
             self._tell_why(result, node, exchange)
         return self._concluded(result, exchange)
 
+    # -- live
+
+    def subscription(
+        self, exchange: Exchange, asked: Asked, text: Text, node: OperationDefinitionNode
+    ) -> Subscription:
+        """What a subscription follows; `HttpError` for one beyond the limits, or with wrong variables."""
+        document = text.exact()
+        exact = get_operation_ast(document, node.name.value if node.name else None)
+        assert exact is not None
+        exchange.operation = OperationType.SUBSCRIPTION.value
+        operation = self._executor.operation(document, exact)
+        most = self._limits.page_max
+        try:
+            found = subscription_of(self._schema, self._executor, operation, asked.variables, most)
+        except GraphQLError as error:
+            raise HttpError(_request_error_status(exchange), error) from None
+        self._limited(found.query, asked.variables, exchange)
+        return found
+
+    async def read(
+        self, exchange: Exchange, actor: Actor, operation: Operation, variables: Mapping[str, Any]
+    ) -> Executed:
+        """Read for somebody who follows a feed."""
+        async with _Performing(self._services, self._perform, actor) as performing:
+            context = self._context(exchange, actor, performing)
+            return await self._executor.execute(operation, variables, context)
+
     def _tell_why(self, result: Executed, node: OperationDefinitionNode, exchange: Exchange) -> None:
         """Some declaration keeps a document from being compiled; its author learns of it, once."""
         what = (str(result.reason), result.detail[:200])
@@ -272,7 +335,8 @@ class GraphQLServer:
                 "not compiled", request_id=exchange.request_id, document=name, reason=what[0], detail=what[1]
             )
 
-    async def _actor(self, exchange: Exchange) -> Actor:
+    async def actor(self, exchange: Exchange) -> Actor:
+        """Who asks, as far as he may now; `HttpError` 401 for a credential that is none, or none any more."""
         given = exchange.headers.get("authorization")
         try:
             actor = await self._authenticator.actor(given, exchange.language)
@@ -334,11 +398,11 @@ class GraphQLServer:
             extensions["errorsLeftOut"] = len(result.errors) - len(shown)
         answer: dict[str, Any] = {"errors": shown} if shown else {}
         if data is None and shown and all(error.path is None for error in result.errors):
-            return _request_error_status(exchange), _encoded(answer | {"extensions": extensions})
+            return _request_error_status(exchange), encoded(answer | {"extensions": extensions})
         answer |= {"data": data, "extensions": extensions}
         nothing = not any(value is not None for value in (data or {}).values())
-        away = not _AWAY.isdisjoint(exchange.codes)
-        return (503 if nothing and away else 200), _encoded(answer)
+        away = not AWAY.isdisjoint(exchange.codes)
+        return (503 if nothing and away else 200), encoded(answer)
 
     # -- errors
 
@@ -348,7 +412,7 @@ class GraphQLServer:
         shown: dict[str, Any] = dict(error.formatted)
         shown["message"] = message
         shown["extensions"] = {**(error.extensions or {}), "code": code}
-        if code in ("INTERNAL", "PLUGIN_FIELD_FAILED", *_AWAY):
+        if code in ("INTERNAL", "PLUGIN_FIELD_FAILED", *AWAY):
             shown["extensions"]["requestId"] = exchange.request_id
         return shown
 
@@ -433,7 +497,7 @@ def _request_error_status(exchange: Exchange) -> int:
 
 def _status_of_fault(error: Exception) -> int:
     if isinstance(error, Fault):
-        return 503 if error.code in _AWAY else 500
+        return 503 if error.code in AWAY else 500
     return 503 if isinstance(error, PoolTimeoutError) else 500
 
 
@@ -447,7 +511,8 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return found
 
 
-def _encoded(answer: Mapping[str, Any]) -> bytes:
+def encoded(answer: Mapping[str, Any]) -> bytes:
+    """An answer as JSON."""
     try:
         return orjson.dumps(answer)
     except (

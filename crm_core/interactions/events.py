@@ -83,6 +83,7 @@ class CardVoided(Event):
 
     kind: ClassVar[str] = "customer.card_voided"
     subject_type: ClassVar[str] = "Customer"
+    public: ClassVar[tuple[str, ...]] = ("number", "kind", "name")
     line: str
 
 
@@ -91,6 +92,7 @@ class CardRestored(Event):
 
     kind: ClassVar[str] = "customer.card_restored"
     subject_type: ClassVar[str] = "Customer"
+    public: ClassVar[tuple[str, ...]] = ("number", "kind", "name")
     line: str
 
 

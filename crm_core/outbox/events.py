@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -36,3 +40,32 @@ class Event(BaseModel):
     def subject(self) -> Aggregate:
         """The record the fact is about."""
         return self._subject
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event as it was recorded, with its place in the feed (已记录的事件); what receivers get.
+
+    `position` counts all events without gaps; of one subject they come in the order of (`sequence`, `ordinal`).
+    `before` and `after` hold the columns that changed (of a new record all it has), `changed_fields` their names.
+    """
+
+    id: UUID
+    position: int
+    kind: str
+    schema_version: int
+    subject_type: str
+    subject_id: UUID
+    subject_ref: str
+    sequence: int
+    ordinal: int
+    line: str | None
+    actor_id: UUID | None
+    actor_name: str
+    reason: str | None
+    request_id: str | None
+    occurred_at: datetime
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    changed_fields: Sequence[str]
+    data: Mapping[str, Any]

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, and_, cast
 
 from crm_core.graphql import Id, ObjectType, field, query_connection
-from crm_core.graphql.access import whole_lines
+from crm_core.graphql.access import Access, whole_lines
 from crm_core.outbox.models import OutboxEvent
+from crm_core.outbox.relay import last_position
+
+
+def _numbered(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Events of the lines the scope reaches, as soon as they have their place in the feed."""
+    return and_(whole_lines(t, access, scope), t.c.position.is_not(None))
+
 
 EVENT = ObjectType(
     name="Event",
@@ -14,11 +24,18 @@ EVENT = ObjectType(
     model=OutboxEvent,
     prefix="evt",
     description="A recorded fact about one record (事件).",
-    rule=whole_lines,
+    rule=_numbered,
     scope="event.read",
-    order=lambda t: [t.c.id.desc()],
+    numbered_by="position",
     fields=(
         field("id", Id("evt"), "Id; the same in every delivery.", nullable=False, filter=True),
+        field(
+            "position",
+            str,
+            "Place in the feed: a whole number that grows without gaps, and never changes. Give it to `after`.",
+            sql=lambda t, _a: cast(t.c.position, Text()),
+            nullable=False,
+        ),
         field("kind", str, "Kind, e.g. customer.created.", nullable=False, filter=True),
         field("schemaVersion", int, "Version of the event's form.", nullable=False),
         field("subjectType", str, "Type of the record.", nullable=False, filter=True),
@@ -37,4 +54,13 @@ EVENT = ObjectType(
 )
 
 TYPES = (EVENT,)
-QUERIES = (query_connection("recordedEvents", "Event", "Events recorded in your lines (事件)."),)
+QUERIES = (
+    query_connection(
+        "events",
+        "Event",
+        "The feed of events recorded in your lines (事件), in the order of their positions. Whoever goes on behind"
+        " the last position he has seen misses none and gets none twice.",
+        shorthands={"kinds": ("kind", "in"), "subject": ("subjectId", "eq")},
+        live=last_position,
+    ),
+)

@@ -1,16 +1,18 @@
-"""The table of recorded events."""
+"""The tables of recorded events, and of who has taken them in."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, String, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_core.db.base import LineCode, Personal, Record
+from crm_core.db.base import Base, LineCode, Personal, Record
 from crm_core.db.types import JsonValue, UtcDateTime
+
+MOST_ERROR: Final = 500
 
 
 class OutboxEvent(Record):
@@ -19,9 +21,22 @@ class OutboxEvent(Record):
     __tablename__ = "outbox_events"
     __table_args__ = (
         UniqueConstraint("subject_type", "subject_id", "sequence", "ordinal"),
-        Index("ix_outbox_events_subject_ref_id", "subject_ref", "id"),
-        Index("ix_outbox_events_line_id", "line", "id"),
-        Index("ix_outbox_events_kind_id", "kind", "id"),
+        Index(
+            "ix_outbox_events_unnumbered",
+            "id",
+            postgresql_where=text("position IS NULL"),
+            sqlite_where=text("position IS NULL"),
+        ),
+        Index(
+            "uq_outbox_events_position",
+            "position",
+            unique=True,
+            postgresql_where=text("position IS NOT NULL"),
+            sqlite_where=text("position IS NOT NULL"),
+        ),
+        Index("ix_outbox_events_subject_ref_position", "subject_ref", "position"),
+        Index("ix_outbox_events_line_position", "line", "position"),
+        Index("ix_outbox_events_kind_position", "kind", "position"),
         Index("ix_outbox_events_occurred_at", "occurred_at"),
         Index("ix_outbox_events_request_id", "request_id"),
     )
@@ -32,7 +47,7 @@ class OutboxEvent(Record):
         "actor_name": Personal("identity", "Who made the change"),
     }
 
-    position: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    position: Mapped[int | None] = mapped_column(BigInteger)
     kind: Mapped[str] = mapped_column(String(80))
     schema_version: Mapped[int] = mapped_column(Integer)
     subject_type: Mapped[str] = mapped_column(String(80))
@@ -50,3 +65,44 @@ class OutboxEvent(Record):
     after: Mapped[dict[str, Any] | None] = mapped_column(JsonValue)
     changed_fields: Mapped[list[str]] = mapped_column(JsonValue)
     data: Mapped[dict[str, Any]] = mapped_column(JsonValue)
+
+
+class FeedState(Base):
+    """How far the feed is numbered: one row, locked by whoever numbers (事件编号进度)."""
+
+    __tablename__ = "feed_state"
+    personal: ClassVar[dict[str, Personal]] = {}
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class FeedCursor(Base):
+    """How far a receiver has taken the feed in, and what keeps it from going on (接收进度).
+
+    `attempts` counts failures at this position; up to `single_until` it gets one event at a time.
+    """
+
+    __tablename__ = "feed_cursors"
+    personal: ClassVar[dict[str, Personal]] = {}
+
+    receiver: Mapped[str] = mapped_column(String(80), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Integer)
+    single_until: Mapped[int] = mapped_column(BigInteger)
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_error: Mapped[str | None] = mapped_column(String(MOST_ERROR))
+
+
+class FeedFailure(Base):
+    """An event that a receiver could not take in and was passed over (接收失败)."""
+
+    __tablename__ = "feed_failures"
+    personal: ClassVar[dict[str, Personal]] = {}
+
+    receiver: Mapped[str] = mapped_column(String(80), primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("outbox_events.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(String(MOST_ERROR))
+    failed_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -37,6 +37,7 @@ from crm_core.graphql.execution import Executor
 from crm_core.graphql.sharing import Sharing, Text
 from crm_core.keyring import Keyring
 from crm_core.loader import Candidate, installed, load, parts_of
+from crm_core.outbox.loop import work_off
 from crm_core.registry import Registry
 from crm_core.settings import Limits, LineSettings, Settings
 from crm_core.testing.postgres import Server
@@ -234,6 +235,10 @@ class Kit:
         body = {"user_id": actor.user_id, "name": "test", "secret_hash": secret_hash(secret), **more}
         return show_token(await self._done("token.create", body), secret)
 
+    async def passed_on(self) -> None:
+        """Have everything recorded so far numbered and taken in by all receivers, as the loop of a server does."""
+        await work_off(self.services)
+
     async def rows(self, model: Any) -> list[Any]:
         """All rows of a table, unseen by any row rule."""
         return list(await self.database.fetch(select(model.__table__)))
@@ -269,6 +274,10 @@ class Kit:
             self.database.heard.remove(sent.append)
             for engine in engines:
                 event.remove(engine, "before_cursor_execute", note)
+
+    def context(self, actor: Actor | None = None) -> Context:
+        """What a request of this actor carries; it performs nothing."""
+        return self._context(actor or self.administrator, None, "en", AsyncExitStack())
 
     async def _done(self, kind: str, body: Mapping[str, Any]) -> UUID:
         outcome, _ = await perform(self.services, self.administrator, kind, body, Options(channel="test"))

@@ -33,6 +33,7 @@ from crm_core.customers.models import (
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import Field, ObjectType
 from crm_core.imports.models import ImportFinding, ImportRun
+from crm_core.incoming.models import IncomingRequest, IncomingSource
 from crm_core.interactions.models import (
     Cadence,
     CallbackPlan,
@@ -42,9 +43,11 @@ from crm_core.interactions.models import (
     SalesMeeting,
     Task,
 )
+from crm_core.jobs.models import QueuedJob
 from crm_core.notices.models import Notice, NoticeDelivery, NoticePreference
 from crm_core.outbox.models import OutboxEvent
 from crm_core.testing.kit import Kit
+from crm_core.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookReplay
 
 MOMENT = datetime(2025, 11, 1, tzinfo=UTC)
 PAGE = 100
@@ -223,7 +226,17 @@ class Maker:
         run = await self.add(ImportRun, line=line)
         await self.add(ImportFinding, run_id=run.id, line=line)
         await self.add(AuditEntry, line=line, command={}, changes=[])
-        await self.add(OutboxEvent, line=line, subject_id=first.id, data={}, changed_fields=[])
+        told = {"data": {}, "changed_fields": [], "position": next(self.count)}
+        await self.add(OutboxEvent, line=line, subject_id=first.id, **told)
+        hook = await self.add(
+            WebhookEndpoint, line=line, state="ACTIVE", ordered="NONE", kinds=[], scopes=[], header_names=[]
+        )
+        await self.add(WebhookDelivery, endpoint_id=hook.id, line=line, state="WAITING")
+        await self.add(WebhookReplay, endpoint_id=hook.id, line=line, asked={})
+        source = await self.add(IncomingSource, line=line, options={}, actor_id=self.somebody())
+        await self.add(IncomingRequest, source_id=source.id, line=line, state="DONE", headers={}, query={})
+        for asked in self.people:
+            await self.add(QueuedJob, line=line, requester_id=asked, state="DONE", arguments={}, labels={})
         await self.add(ControlledDocument, line=line, state="DRAFT", kind="POLICY")
         policy = await self.add(ApprovalPolicy, line=line, stages=[], condition={})
         for asked in self.people:
@@ -339,7 +352,7 @@ ORACLE: Mapping[str, Callable[[Company, Viewer, Any], bool]] = {
     "Absence": lambda _c, v, r: v.everything or is_mine(v, r.user_id, r.deputy_id),
     "UsageReview": lambda _c, v, r: whole(v, r.line),
     "AuditEntry": lambda _c, v, r: whole(v, r.line),
-    "Event": lambda _c, v, r: whole(v, r.line),
+    "Event": lambda _c, v, r: r.position is not None and whole(v, r.line),
     "Approval": sees_approval,
     "ApprovalAttachment": lambda c, v, r: any(
         sees_approval(c, v, one) for one in c.rows["Approval"] if one.id == r.approval_id
@@ -348,6 +361,12 @@ ORACLE: Mapping[str, Callable[[Company, Viewer, Any], bool]] = {
     "Notice": lambda _c, v, r: is_mine(v, r.user_id),
     "NoticePreference": lambda _c, v, r: is_mine(v, r.user_id),
     "NoticeDelivery": lambda _c, v, r: whole(v, r.line),
+    "WebhookEndpoint": lambda _c, v, r: whole(v, r.line),
+    "WebhookDelivery": lambda _c, v, r: whole(v, r.line),
+    "WebhookReplay": lambda _c, v, r: whole(v, r.line),
+    "IncomingSource": lambda _c, v, r: whole(v, r.line),
+    "IncomingRequest": lambda _c, v, r: whole(v, r.line),
+    "Job": lambda _c, v, r: within(v, r.line, r.requester_id, None),
     "ApprovalPolicy": lambda _c, v, r: v.everything or r.line in v.reach,
     "ControlledDocument": lambda _c, v, r: v.everything or r.line in v.reach,
     "Customer": lambda c, v, r: customer_in(c, v, r.id),

@@ -26,7 +26,14 @@ NOT_A_PERSON = {
     "approval_tasks": {"stage_name"},
     "interaction_callback_plans": {"name"},
     "import_runs": {"file_name"},
+    "incoming_sources": {"name"},
+    "incoming_requests": {"content_type"},
+    "webhook_endpoints": {"name"},
+    "webhook_deliveries": {"content_type"},
     "chores": {"name"},
+    "feed_state": {"name"},
+    "jobs": {"name"},
+    "job_schedules": {"name"},
 }
 
 

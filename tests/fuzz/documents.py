@@ -27,6 +27,7 @@ from graphql.error import GraphQLError
 from crm_core.graphql.fields import Field, ObjectType
 from crm_core.graphql.filters import operators
 from crm_core.graphql.limits import measure
+from crm_core.graphql.planner import declaration
 from crm_core.settings import Limits
 from tests.fuzz.pools import FILTERS, Order, Pools, Word, literal
 
@@ -371,6 +372,7 @@ class _Writer:
         given, size = self._page(target, rows)
         if self.chance.random() < 0.35:
             given["where"] = self.where(target, self.chance.choice((1, 1, 2, 3)))
+        given |= self._shorthands(target, declaration(declared))
         order = given.pop("order", ())
         if "orderBy" in declared.args and order:
             given["orderBy"] = self._order(order)
@@ -380,6 +382,17 @@ class _Writer:
         self.chance.shuffle(items)
         texts = [f"{key}: {self.emit(value, declared.args[key].type)}" for key, value in items]
         return (f"({', '.join(texts)})" if texts else ""), size
+
+    def _shorthands(self, target: ObjectType, declared: Field | None) -> dict[str, Any]:
+        """Arguments of a connection that stand for a part of its `where`."""
+        given: dict[str, Any] = {}
+        for name, field_, operator in declared.shorthands if declared is not None else ():
+            values = self.pools.values(target, target.by_name[field_])
+            if self.chance.random() < 0.3:
+                many = [self.chance.choice(values) for _ in range(self.chance.choice((0, 1, 3)))]
+                one = self.chance.choice((self.chance.choice(values), None))
+                given[name] = many if operator == "in" else one
+        return given
 
     def _id(self, kind: GraphQLObjectType, name: str) -> str:
         chance = self.chance

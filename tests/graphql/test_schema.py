@@ -144,7 +144,7 @@ def test_every_connection_takes_the_same_arguments(registry: Registry, schema: G
             assert (
                 {"first", "after", "last", "before", "where"}
                 <= arguments
-                <= {"first", "after", "last", "before", "where", "orderBy"}
+                <= {"first", "after", "last", "before", "where", "orderBy", *(s[0] for s in one.shorthands)}
             )
 
 

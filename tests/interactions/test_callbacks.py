@@ -198,10 +198,11 @@ async def test_three_callbacks_by_sms_alone_void_the_card_of_a_long_term_custome
     assert await _card(company, customer) == "VALID"
     await _messages(company, customer, "sms")
     assert await _card(company, customer) == "VOID"
+    await company.crm.passed_on()
     events = await company.crm.data(
-        '{ recordedEvents(where: { kind: { eq: "customer.card_voided" } }) { nodes { subjectType data line } } }'
+        '{ events(kinds: ["customer.card_voided"]) { nodes { subjectType data line } } }'
     )
-    assert events["recordedEvents"]["nodes"] == [
+    assert events["events"]["nodes"] == [
         {"subjectType": "Customer", "data": {"line": "east"}, "line": "east"}
     ]
 

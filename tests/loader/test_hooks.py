@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -18,21 +19,31 @@ from sqlalchemy import select
 from crm_core import hookspecs
 from crm_core.actors import Reach
 from crm_core.commands import Command, CommandSpec, Held
+from crm_core.db.unit import Unit
 from crm_core.errors import Message, UserError
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import Field, Filter, Source, field, query_connection
+from crm_core.incoming.handler import Doing, IncomingHandler, IncomingMessage
+from crm_core.incoming.verifier import Verified, Verifier
+from crm_core.jobs.context import JobContext
 from crm_core.loader import CORE_ROOMS, load
 from crm_core.notices.notifier import NoticeMessage, Notifier
+from crm_core.outbox.events import RecordedEvent
 from crm_core.registry import (
     Chore,
     Document,
     Handover,
     InteractionKind,
+    Job,
+    Nothing,
     NoticeKind,
     PolicyTemplate,
+    Receiver,
     Registry,
     RoleTemplate,
+    Schedule,
     Scope,
+    Worker,
 )
 from crm_core.work import Services, Work
 from tests.loader.made import (
@@ -67,6 +78,10 @@ def answering(**answers: object) -> Registry:
     )
     assert registry.plugins[0].state == "loaded", registry.plugins[0].reason
     return registry
+
+
+async def a_job(_services: Services, _context: JobContext, _arguments: Nothing) -> None:
+    return None
 
 
 async def a_sweep(_services: Services) -> None:
@@ -213,6 +228,54 @@ def test_crm_timeline() -> None:
 def test_crm_chores() -> None:
     chore = Chore("memo.sweep", timedelta(hours=1), a_sweep)
     assert chore in answering(crm_chores=(chore,)).chores
+
+
+def test_crm_receivers() -> None:
+    receiver = Receiver("memo", a_reception)
+    assert receiver in answering(crm_receivers=(receiver,)).receivers
+
+
+async def a_reception(_services: Services, _session: Unit, _events: Sequence[RecordedEvent]) -> None:
+    """Takes nothing in."""
+
+
+def test_crm_workers() -> None:
+    worker = Worker("memo", a_worker)
+    found = answering(crm_workers=(worker,)).workers
+    assert worker in found
+    assert "feed" in {one.name for one in found}
+
+
+async def a_worker(_services: Services, _stop: asyncio.Event) -> None:
+    """Does nothing."""
+
+
+def test_crm_verifiers() -> None:
+    verifier = Verifier("MEMO", "Memo 备忘", lambda arrived, _secret, _options, _now: Verified(arrived.body))
+    found = answering(crm_verifiers=(verifier,)).verifiers
+    assert found["MEMO"] is verifier
+    assert {"STANDARD_WEBHOOKS", "GITHUB", "HMAC", "STATIC_TOKEN", "WECOM", "DINGTALK", "FEISHU"} < set(found)
+
+
+def test_crm_incoming_handlers() -> None:
+    handler = IncomingHandler("memo", "Memo 备忘", a_message)
+    assert answering(crm_incoming_handlers=(handler,)).incoming_handlers == {"memo": handler}
+
+
+async def a_message(_message: IncomingMessage, _doing: Doing) -> None:
+    """Takes nothing from it."""
+
+
+def test_crm_jobs() -> None:
+    job = Job("memo.print", a_job)
+    assert answering(crm_jobs=(job,)).jobs["memo.print"] is job
+
+
+def test_crm_schedules() -> None:
+    job, schedule = Job("memo.print", a_job), Schedule("memo.mornings", "0 9 * * 1-5", "memo.print")
+    assert ("memo", schedule) in answering(crm_jobs=(job,), crm_schedules=(schedule,)).schedules
+    with pytest.raises(ValueError, match="five fields"):
+        Schedule("memo.often", "often", "memo.print")
 
 
 def test_crm_handovers() -> None:
