@@ -101,7 +101,8 @@ class Database:
             if self.dialect == "sqlite":
                 return await self._interruptible(connection, statement)
             try:
-                rows = await asyncio.wait_for(connection.execute(statement), self.statement_seconds)
+                async with asyncio.timeout(self.statement_seconds):  # wait_for may swallow a cancellation
+                    rows = await connection.execute(statement)
             except TimeoutError:
                 raise self._too_long() from None
             return rows.all()

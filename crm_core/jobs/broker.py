@@ -96,7 +96,7 @@ class SqlBroker(AsyncBroker):
         """
         runner = self._runner
         with runner.services.stirred.listening() as stirred:
-            while True:
+            while not runner.stop.is_set():
                 stirred.clear()
                 runner.changed.clear()
                 found = await self._turn()
@@ -104,7 +104,7 @@ class SqlBroker(AsyncBroker):
                     yield message_of(self, claim.id, claim.name).message
                 if found:
                     continue  # there may be more
-                await first_of(self._poll, stirred, runner.changed)
+                await first_of(self._poll, stirred, runner.changed, runner.stop)
                 if stirred.is_set() and not runner.changed.is_set():
                     await asyncio.sleep(_GATHER_SECONDS)
 
