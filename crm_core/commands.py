@@ -35,7 +35,9 @@ class Command(Part):
     the GraphQL type of its record, or a one-element list of it), `subject` (the input field holding the id of the
     existing record it changes; that record is loaded with the row rule and checked against `expectedVersion`),
     `subject_type` (its GraphQL type, when not that of `returns`), `on_line` (whether it acts in one business line),
-    `bulk_of` (the kind of the command it does to many records: what holds that one for signatures holds it too),
+    `bulk_of` (the kind of the command it does to many records, whose ids it has in `ids`: what holds that one for
+    signatures holds it too), `signed_job` (name of the job that carries it out once everybody has signed; None: it is
+    performed with the last signature, or, of many records, in parts by a job of the core),
     `sensitive` (fields kept only masked in audit and held commands), `guards` (columns of the subject that must not
     have changed while the command was held, besides those it writes), `adds_only` (performing it adds rows, reads
     none of them back, and writes them by `work.add` and `work.insert` alone: an import may write many together). Its
@@ -52,6 +54,7 @@ class Command(Part):
     guards: ClassVar[frozenset[str]] = frozenset()
     on_line: ClassVar[bool] = True
     bulk_of: ClassVar[str | None] = None
+    signed_job: ClassVar[str | None] = None
     adds_only: ClassVar[bool] = False
 
     @classmethod
@@ -75,6 +78,10 @@ class Command(Part):
     def body(self) -> dict[str, Any]:
         """The stored form: JSON values of the given fields."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+    def records(self) -> int:
+        """Of how many records a change it asks for: of a bulk command the number of `ids`, else 1."""
+        return len(set(getattr(self, "ids", ()))) if self.bulk_of is not None else 1
 
     @classmethod
     def result_type(cls) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +26,12 @@ from crm_core.loader import Candidate, installed, load
 from crm_core.settings import Settings
 from crm_core.work import Services, Work, perform
 
-LINES: Final = {"auto_east": "东区汽车 Cars East", "auto_west": "西区汽车 Cars West"}
-PLUGINS: Final = ("auto_dealer",)
+LINES: Final = {
+    "auto_east": ("东区汽车 Cars East", "auto_dealer"),
+    "auto_west": ("西区汽车 Cars West", "auto_dealer"),
+    "telecom": ("集团客户 Key accounts", "telecom_elite"),
+}
+"""Lines of the company: name, and the plugin each enables where it is installed."""
 CUSTOMERS_PER_LINE: Final = 1_000
 BATCH: Final = 100
 SEED: Final = 20251103
@@ -164,7 +168,7 @@ async def prepare(
     Of the environment only `CRM_HOST`, `CRM_PORT` and `CRM_LOG_LEVEL` count, so that no other database is touched.
     """
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nobody else waits here
-    plugins = [c.name for c in (installed() if candidates is None else candidates) if c.name in PLUGINS]
+    plugins = {c.name for c in (installed() if candidates is None else candidates)}
     _write_once(folder / "crm.toml", lambda: _settings_text(folder, plugins))
     settings = configuration.load(folder / "crm.toml", _allowed(environ))
     database, token = folder / "demo.db", folder / "token"
@@ -202,10 +206,10 @@ async def _made(
     _write(folder / "token", token + "\n")
 
 
-def _settings_text(folder: Path, plugins: Sequence[str]) -> str:
+def _settings_text(folder: Path, plugins: Container[str]) -> str:
     lines = "".join(
-        f'\n[lines.{code}]\nname = "{name}"\nplugins = [{", ".join(f"{p!r}" for p in plugins)}]\n'
-        for code, name in LINES.items()
+        f'\n[lines.{code}]\nname = "{name}"\nplugins = [{repr(plugin) if plugin in plugins else ""}]\n'
+        for code, (name, plugin) in LINES.items()
     )
     return (
         "# The demo company; delete the folder to begin anew.\n"

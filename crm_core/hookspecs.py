@@ -35,6 +35,7 @@ from crm_core.registry import (
     RoleTemplate,
     Schedule,
     Scope,
+    Seed,
     Worker,
 )
 
@@ -212,6 +213,15 @@ def crm_migrations() -> Path:
 @hookspec
 def crm_settings() -> type[BaseModel]:
     """Asked for settings: the model of the room's own table in `crm.toml`."""
+    raise NotImplementedError
+
+
+@hookspec
+def crm_seeds() -> Sequence[Seed]:
+    """Asked by `crm db upgrade`: async functions (session, line, now) that add what a line begins with (初始数据).
+
+    Called at each upgrade for each line that enables the plugin: what is there already must be left alone.
+    """
     raise NotImplementedError
 
 

@@ -333,6 +333,7 @@ def _composed(loaded: Sequence[Answers], settings: Settings, states: tuple[Plugi
         handovers=tuple(_unique("handover", ((h.name, (a.owner, h), a.owner) for a in loaded for h in a.list("crm_handovers"))).values()),
         notifiers=_unique("notifier", ((n.name, n, a.owner) for a in loaded for n in a.list("crm_notifiers"))),
         notice_kinds=_unique("notice kind", ((k.kind, k, a.owner) for a in loaded for k in a.list("crm_notice_kinds"))),
+        seeds=tuple((a.owner, s) for a in loaded for s in a.list("crm_seeds")),
         doors=_doors(loaded),
         demos=tuple(d for a in loaded if (d := a.given.get("crm_demo"))),
         plugins=states,

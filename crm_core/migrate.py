@@ -87,6 +87,9 @@ async def _settle(
         await synchronise(session, settings, registry, now)
         await session.flush()
         await seed_policies(session, registry, now)
+        for owner, seed in registry.seeds:
+            for line in sorted(registry.lines_of(owner)):
+                await seed(session, line, now)
         await session.commit()
 
 

@@ -23,6 +23,8 @@ from crm_core.graphql.fields import Field, ObjectType, Source
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from crm_core.db.unit import Unit
     from crm_core.incoming.handler import IncomingHandler
     from crm_core.incoming.verifier import Verifier
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 Gate = Callable[["Work", Command, CommandSpec], Awaitable["Held | None"]]
 Demo = Callable[[Any], Awaitable[None]]
+Seed = Callable[["AsyncSession", str, datetime], Awaitable[None]]
+"""Adds to a line (session, line, now) the rows it begins with, where it has none yet (初始数据)."""
 WAITS: Final = (
     timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
 )  # fmt: skip
@@ -266,7 +270,7 @@ class PluginState:
 class Registry:
     """Everything the rooms and plugins answered; no behaviour beyond look-ups.
 
-    `handovers`, `schedules`: (owner, each), sorted by name. `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
+    `handovers`, `schedules`: (owner, each), sorted by name; `seeds`: (owner, each). `doors`: hook of a capability plugin → (plugin, its answer), in the order of loading.
     """
 
     commands: Mapping[str, CommandSpec]
@@ -301,6 +305,7 @@ class Registry:
     handovers: tuple[tuple[str, Handover], ...] = ()
     notifiers: Mapping[str, Notifier] = field(default_factory=dict)
     notice_kinds: Mapping[str, NoticeKind] = field(default_factory=dict)
+    seeds: tuple[tuple[str, Seed], ...] = ()
     doors: Mapping[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
     plugins: tuple[PluginState, ...] = ()
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

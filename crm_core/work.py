@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -450,9 +450,17 @@ async def rehearsed(work: Work, command: Command, line: str) -> tuple[Any, list[
 
 
 async def perform_held(
-    work: Work, actor: Actor, command: Command, options: Options, approval: UUID, signer: UUID | None
+    work: Work,
+    actor: Actor,
+    command: Command,
+    options: Options,
+    approval: UUID,
+    signer: UUID | None,
+    judge: Callable[[Sequence[Change]], None] | None = None,
 ) -> Outcome:
     """Perform a held command in its signer's transaction as its requester; raises `Refused`, then nothing of it remains.
+
+    `judge` is shown what it changed, and may refuse it.
 
     Scope, line, row rule and checks hold for `actor` now; gates are not asked again. The command has its own audit
     entry and events; the signer's work does not count its changes as its own.
@@ -467,6 +475,8 @@ async def perform_held(
             await _prepared(inner, command, spec)
             result = await spec.perform(inner, command)
             await inner.finish(command)
+            if judge is not None:
+                judge(inner.changes.all())
             return Outcome(command.result_type(), _ids(result))
     finally:
         inner.changes.pause()

@@ -1,6 +1,6 @@
 """Compares the business rules each distribution lists in its RULES.md with the tests that name them.
 
-A line `- CS-004 | statement` lists a rule; `- CS-002 | not software: argument` excuses one, for duties no system
+A line `- CS-004 | statement` lists a rule (`MO-C08` a compliance control); `- CS-002 | not software: argument` excuses one, for duties no system
 can carry. Tests name rules with `@pytest.mark.rule("CS-004")`. The table between the two comments of each
 RULES.md is generated from both: compared by default, renewed with `--write`.
 """
@@ -17,8 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- generated: coverage -->"
 END = "<!-- end -->"
-LINE = re.compile(r"^- (?P<id>[A-Z]{2}-\d{3}) \| (?P<text>.*)$", re.MULTILINE)
-LOOKS_LIKE_ONE = re.compile(r"^[ \t]*[-*] *[A-Z]{2}-\d+.*$", re.MULTILINE)
+LINE = re.compile(r"^- (?P<id>[A-Z]{2}-(?:\d{3}|C\d{2})) \| (?P<text>.*)$", re.MULTILINE)
+CONTROL = re.compile(r"^\| (?P<id>[A-Z]{2}-C\d{2}) \|", re.MULTILINE)
+LOOKS_LIKE_ONE = re.compile(r"^[ \t]*[-*] *[A-Z]{2}-C?\d+.*$", re.MULTILINE)
 EXCUSE = re.compile(r"not software:\s*(?P<argument>.*)", re.IGNORECASE)
 QUOTE = re.compile(r"«([^»]+)»")
 NOT_RUN = {"skip", "xfail"}
@@ -171,7 +172,9 @@ def open_catalogue(folder: Path) -> Catalogue | None:
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))]
     if not texts:
         return None
-    ids = frozenset(match["id"] for text in texts for match in LINE.finditer(text))
+    ids = frozenset(
+        match["id"] for text in texts for form in (LINE, CONTROL) for match in form.finditer(text)
+    )
     sections = [re.split(r"^#{1,2} ", text, flags=re.MULTILINE) for text in texts]
     carried = [part for parts in sections for part in parts if "not software" in part.split("\n")[0].lower()]
     return Catalogue(ids, "\n".join(carried))

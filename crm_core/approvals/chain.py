@@ -406,16 +406,23 @@ def _recall(state: State, _verb: Recall, actor: UUID, _now: datetime) -> Step:
 
 
 def _settle(state: State, verb: Settle, _actor: UUID, _now: datetime) -> Step:
-    allowed = (
-        ApprovalState.APPROVED,
-        ApprovalState.CONFLICT,
-        ApprovalState.NEEDS_ADOPTION,
-        ApprovalState.STALE,
-    )
-    if state.status is not ApprovalState.APPROVED or state.performed or verb.outcome not in allowed:
+    signed = state.status is ApprovalState.APPROVED and not state.performed
+    begins = verb.outcome is ApprovalState.PERFORMING
+    if begins and signed:
+        return replace(state, status=verb.outcome), ()
+    being = state.status is ApprovalState.PERFORMING
+    if begins or verb.outcome not in _SETTLED or not (signed or being):
         raise Illegal("APPROVAL_FINISHED")
     done = verb.outcome is ApprovalState.APPROVED
     return replace(state, status=verb.outcome, performed=done), (Finished(verb.outcome),)
+
+
+_SETTLED: Final = (
+    ApprovalState.APPROVED,
+    ApprovalState.CONFLICT,
+    ApprovalState.NEEDS_ADOPTION,
+    ApprovalState.STALE,
+)
 
 
 def _adopt(state: State, _verb: Adopt, actor: UUID, _now: datetime) -> Step:
@@ -475,6 +482,8 @@ _VERBS: dict[type[Any], Callable[[State, Any, UUID, datetime], Step]] = {
 
 
 def _refuse_unless(state: State, *allowed: ApprovalState) -> None:
+    if state.status is ApprovalState.PERFORMING:
+        raise Illegal("APPROVAL_PERFORMING")
     if state.status not in allowed:
         raise Illegal("APPROVAL_FINISHED")
 

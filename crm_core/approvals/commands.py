@@ -26,6 +26,7 @@ from crm_core.approvals.events import (
     ApprovalCopied,
     ApprovalDecided,
     ApprovalHandedOn,
+    ApprovalPerforming,
     ApprovalReturned,
     ApprovalSigned,
     ApprovalUrged,
@@ -145,6 +146,13 @@ async def reject(work: Work, command: RejectApproval) -> Approval:
 
 def concluded(work: Work, approval: Approval, moved: Moved, comment: str) -> Approval:
     """The approval with the event of what came of it; what was sealed is forgotten once nobody needs it any more."""
+    if moved.after.status is ApprovalState.PERFORMING:
+        approval.comment, rows = comment, approval.rows_total or 0
+        begun = ApprovalPerforming.of(
+            approval, command=approval.kind, rows=rows, attachments=list(moved.papers)
+        )
+        work.record(begun)
+        return approval
     if not moved.finished:
         work.record(ApprovalSigned.of(approval, command=approval.kind, attachments=list(moved.papers)))
         return approval

@@ -79,6 +79,13 @@ class ApprovalAdopted(_Done):
     kind: ClassVar[str] = "approval.adopted"
 
 
+class ApprovalPerforming(_Done):
+    """Everybody has signed, and a job performs the change (已通过，执行中); `rows`: of how many records."""
+
+    kind: ClassVar[str] = "approval.performing"
+    rows: int
+
+
 class ApprovalDecided(_Done):
     """An approval waits for nobody any more (审批结束): performed, rejected, withdrawn, ended, or not performed."""
 
@@ -132,6 +139,7 @@ EVENTS: tuple[type[Event], ...] = (
     ApprovalUrged,
     ApprovalCopied,
     ApprovalAdopted,
+    ApprovalPerforming,
     ApprovalDecided,
     ApprovalAttached,
     ApprovalFiled,

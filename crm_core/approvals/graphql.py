@@ -163,6 +163,14 @@ APPROVAL = ObjectType(
             sql=lambda t, _a: t.c.result_refs,
         ),
         relation(
+            "job",
+            "Job",
+            "The job that performs, or performed, a change of many records (后台任务).",
+            on=lambda a, j, _x: j.c.id == a.c.job_id,
+        ),
+        field("rowsTotal", int, "Of how many records a change is that a job performs (记录总数)."),
+        field("rowsDone", int, "How many of them are dealt with (已处理记录数)."),
+        relation(
             "policy",
             "ApprovalPolicy",
             "The policy that held it, in the edition of that time (审批规则).",

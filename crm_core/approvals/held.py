@@ -197,6 +197,34 @@ async def conflicts(work: Work, approval: Approval) -> list[dict[str, Json]]:
     return found
 
 
+def clashes(
+    base: Iterable[Mapping[str, Any]],
+    diff: Iterable[Mapping[str, Any]],
+    changes: Iterable[Change],
+    registry: Registry,
+) -> list[dict[str, Json]]:
+    """Fields that these changes found with another value than the base knows, each with base, theirs and mine."""
+    models = _models(registry)
+    known = {(entry["table"], entry["key"]): entry["values"] for entry in base}
+    mine = {(line["table"], line["recordId"], line["field"]): line["after"] for line in diff}
+    found: list[dict[str, Json]] = []
+    for change in changes:
+        values, model = known.get((change.type, _key(change.id)), {}), models[change.type]
+        for column, now in (change.before or {}).items():
+            if column in values and values[column] != now:
+                record, name = shown_id(model, change.id, registry), to_camel(column)
+                sides = {
+                    "base": values[column],
+                    "theirs": now,
+                    "mine": mine.get((change.type, record, name), values[column]),
+                }
+                needs = _needs(model, column, registry)
+                found.append(
+                    {"table": change.type, "recordId": record, "field": name, **sides, "needs": needs}
+                )
+    return found
+
+
 def _gone(entry: Mapping[str, Any]) -> dict[str, Json]:
     nothing: dict[str, Json] = {"field": None, "base": None, "theirs": None, "mine": None, "needs": []}
     return {"table": entry["table"], "recordId": entry["key"], **nothing}

@@ -60,6 +60,7 @@ _WORDS: Final[Mapping[str, Said]] = {
     "seat nobody": ("stage left out: nobody to ask", "无审批人，跳过该环节"),
     "seat skipped": ("stage left out: its condition does not hold", "不满足环节条件，跳过该环节"),
     "settle APPROVED": ("approved and performed", "审批通过，已执行"),
+    "settle PERFORMING": ("approved; a job performs it", "审批通过，后台执行中"),
     "settle CONFLICT": ("approved, but not performed: something stood in the way", "审批通过，但执行冲突"),
     "settle NEEDS_ADOPTION": ("approved, but who asked can no longer act", "审批通过，但申请人已无权执行"),
     "settle STALE": ("approved, but the change is no longer understood", "审批通过，但变更内容已失效"),
@@ -67,6 +68,7 @@ _WORDS: Final[Mapping[str, Said]] = {
 STATES: Final[Mapping[ApprovalState, Said]] = {
     ApprovalState.PENDING: ("Waiting for signatures", "审批中"),
     ApprovalState.RETURNED: ("Returned to who asked", "已退回"),
+    ApprovalState.PERFORMING: ("Approved, and being performed", "已通过，执行中"),
     ApprovalState.APPROVED: ("Approved", "已通过"),
     ApprovalState.REJECTED: ("Rejected", "已拒绝"),
     ApprovalState.WITHDRAWN: ("Withdrawn", "已撤回"),

@@ -11,6 +11,7 @@ from crm_core.actors import Reach
 from crm_core.approvals import (
     attached,
     attached_graphql,
+    carrying,
     commands,
     controlled,
     events,
@@ -39,7 +40,7 @@ from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, Filter, ObjectType
 from crm_core.outbox.events import Event
-from crm_core.registry import Chore, Document, Gate, Handover, NoticeKind, RoleTemplate, Scope
+from crm_core.registry import Chore, Document, Gate, Handover, Job, NoticeKind, RoleTemplate, Scope
 
 ASKING = ("sales",)
 SIGNING = ("steward", "team_leader", "sales_manager", "regional_director", "marketing_gm")
@@ -118,7 +119,13 @@ def crm_notice_kinds() -> Sequence[NoticeKind]:
 @hookimpl
 def crm_chores() -> Sequence[Chore]:
     """Reminders, and what happens when nothing was signed in time; forgetting old links and papers."""
-    return (*overdue.CHORES, *links.CHORES, *sweeping.CHORES)
+    return (*overdue.CHORES, *links.CHORES, *sweeping.CHORES, *carrying.CHORES)
+
+
+@hookimpl
+def crm_jobs() -> Sequence[Job]:
+    """Performing large changes."""
+    return carrying.JOBS
 
 
 @hookimpl
@@ -146,6 +153,7 @@ def crm_messages() -> Sequence[Message]:
         *inbox.MESSAGES,
         *filing.MESSAGES,
         *controlled.MESSAGES,
+        *carrying.MESSAGES,
     )
 
 

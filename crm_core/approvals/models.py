@@ -60,7 +60,9 @@ class ApprovalTarget(Base):
 class Approval(Aggregate):
     """A command, or a record, that waits for signatures (审批单), with what it would change and what came of it.
 
-    `document` is the type of the record that is signed; `locked` while nothing else may change it.
+    `document` is the type of the record that is signed; `locked` while nothing else may change it. A change of many
+    records is performed by the job `job_id`, which has dealt with `rows_done` of `rows_total`; `refused` are those it
+    had to leave out.
     `body` is the stored form of the command (given fields only) with its most sensitive fields masked; these stand
     encrypted in `sealed`. `base` holds the values found in the fields it writes, to notice a conflict later.
     """
@@ -76,6 +78,12 @@ class Approval(Aggregate):
         ),
         Index("ix_approvals_subject_ref_id", "subject_ref", "id"),
         Index("ix_approvals_standing", "requester_id", "kind", "valid_until"),
+        Index(
+            "ix_approvals_performing",
+            "job_id",
+            sqlite_where=text("state = 'PERFORMING'"),
+            postgresql_where=text("state = 'PERFORMING'"),
+        ),
     )
     personal: ClassVar[dict[str, Personal]] = {
         "body": Personal("content", "The change as it was asked for"),
@@ -85,6 +93,7 @@ class Approval(Aggregate):
         "sealed": Personal("sensitive", "Most sensitive fields of the change, until it is decided"),
         "comment": Personal("content", "What was said when it was decided"),
         "chain": Personal("content", "Who signed what and when, with comments"),
+        "refused": Personal("content", "Why records of a large change were left out"),
     }
 
     line: Mapped[str] = mapped_column(LineCode)
@@ -116,6 +125,10 @@ class Approval(Aggregate):
     withdrawable_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     valid_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     urged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    job_id: Mapped[UUID | None] = mapped_column(Uuid)
+    rows_total: Mapped[int | None] = mapped_column(Integer)
+    rows_done: Mapped[int | None] = mapped_column(Integer)
+    refused: Mapped[list[dict[str, Any]] | None] = mapped_column(JsonValue)
 
 
 class ApprovalTask(Record):

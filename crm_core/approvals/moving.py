@@ -64,6 +64,11 @@ REFUSALS = {
             "该审批状态为 {state}，不能再进行此操作。",
         ),
         Message(
+            "APPROVAL_PERFORMING",
+            "Everybody has signed, and a job is performing the change ({done} of {total}); wait until it has ended, or cancel the job.",
+            "该审批已全部通过，后台任务正在执行变更（{done}/{total}），请等待执行结束，或先取消该任务。",
+        ),
+        Message(
             "APPROVAL_NOT_YOURS", "Your signature is not asked for here now.", "当前环节不需要您的签署。"
         ),
         Message(
@@ -160,6 +165,7 @@ def _applied(
         if illegal.code not in REFUSALS:
             raise
         params = {"state": approval.state, "policy": approval.title, "line": approval.line}
+        params |= {"done": str(approval.rows_done or 0), "total": str(approval.rows_total or 0)}
         raise Refused(REFUSALS[illegal.code]("id", **params)) from None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from crm_core import errors, ids
 from crm_core.access.queries import actor_of
 from crm_core.actors import Actor
 from crm_core.approvals import held
+from crm_core.approvals.large import job_for, put_off
 from crm_core.approvals.locks import LOCKED, documents_changed, is_locked
 from crm_core.approvals.models import Approval
 from crm_core.approvals.words import ApprovalState
@@ -37,7 +38,10 @@ _RIGHTS = frozenset({errors.FORBIDDEN.code, errors.UNKNOWN_LINE.code})
 
 
 async def performed(work: Work, approval: Approval) -> ApprovalState:
-    """What became of the change: APPROVED when it is made, else why not; details are written to the approval."""
+    """What became of the change: APPROVED when it is made, else why not; details are written to the approval.
+
+    PERFORMING: it is one of many records, and a job was asked to make it.
+    """
     approval.reasons, approval.conflicts = [], []
     if approval.document is not None:
         return await _passed(work, approval)
@@ -49,12 +53,21 @@ async def performed(work: Work, approval: Approval) -> ApprovalState:
         requester = await actor_of(_fetch(work), work.registry, approval.requester_id)
     except Unauthenticated:
         return _failed(approval, ApprovalState.NEEDS_ADOPTION, [REQUESTER_GONE()])
+    if (job := job_for(work, command)) is not None:
+        await put_off(work, approval, command, job)
+        return ApprovalState.PERFORMING
     approval.conflicts = await held.conflicts(work, approval)
-    if approval.conflicts:
-        return _failed(approval, ApprovalState.CONFLICT, [_changed_since(approval)])
-    if await is_locked(work, documents_changed(work, command)):
-        return _failed(approval, ApprovalState.CONFLICT, [LOCKED()])
+    reasons = await in_the_way(work, command, approval.conflicts)
+    if reasons:
+        return _failed(approval, ApprovalState.CONFLICT, reasons)
     return await _performed_as(work, approval, command, requester)
+
+
+async def in_the_way(work: Work, command: Command, conflicts: Sequence[Mapping[str, Any]]) -> list[UserError]:
+    """Why the change must not be made now: fields changed since it was asked for, a document that is being signed."""
+    if conflicts:
+        return [changed_since(conflicts)]
+    return [LOCKED()] if await is_locked(work, documents_changed(work, command)) else []
 
 
 async def _passed(work: Work, approval: Approval) -> ApprovalState:
@@ -106,12 +119,15 @@ async def _performed_as(work: Work, approval: Approval, command: Command, reques
     try:
         outcome = await perform_held(work, requester, command, options, approval.id, work.actor.user_id)
     except Refused as refused:
-        missing = any(e.code in _RIGHTS or _out_of_reach(e, command) for e in refused.errors)
-        return _failed(
-            approval, ApprovalState.NEEDS_ADOPTION if missing else ApprovalState.CONFLICT, refused.errors
-        )
+        return _failed(approval, not_performed(refused.errors, command), refused.errors)
     _note_result(work, approval, outcome)
     return ApprovalState.APPROVED
+
+
+def not_performed(reasons: Iterable[UserError], command: Command) -> ApprovalState:
+    """The state of an approval whose change was refused: NEEDS_ADOPTION where its requester lacks a right, else CONFLICT."""
+    missing = any(e.code in _RIGHTS or _out_of_reach(e, command) for e in reasons)
+    return ApprovalState.NEEDS_ADOPTION if missing else ApprovalState.CONFLICT
 
 
 def _out_of_reach(error: UserError, command: Command) -> bool:
@@ -133,8 +149,9 @@ def _failed(approval: Approval, status: ApprovalState, reasons: Iterable[UserErr
     return status
 
 
-def _changed_since(approval: Approval) -> UserError:
-    names = sorted({str(c["field"] or c["table"]) for c in approval.conflicts})
+def changed_since(conflicts: Iterable[Mapping[str, Any]]) -> UserError:
+    """Which fields hold another value than when the change was asked for."""
+    names = sorted({str(c["field"] or c["table"]) for c in conflicts})
     return CHANGED_SINCE(fields=", ".join(names))
 
 

@@ -28,4 +28,10 @@ class ApprovalsSettings(BaseModel):
         le=MOST_ATTACHMENTS,
         description="Most papers given with one verb (附件数量上限).",
     )
+    job_rows: int = Field(
+        200,
+        ge=1,
+        description="An approved change of more records than this is performed by a job, not in the transaction of the "
+        "last signature (后台执行的记录数).",
+    )
     attachment_bytes: int = Field(20_971_520, ge=1, description="Largest attachment, bytes (附件大小上限).")

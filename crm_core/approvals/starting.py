@@ -240,3 +240,5 @@ def change_held(
         setattr(approval, name, value)
     approval.command_version = command.version
     approval.reasons, approval.conflicts = [], []
+    approval.job_id = approval.rows_total = approval.rows_done = approval.refused = None
+    approval.result_refs = []

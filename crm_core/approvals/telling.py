@@ -37,7 +37,7 @@ async def tell(work: Work, approval: Approval, state: State, before: State | Non
     shown = [user for user in state.copied if before is None or user not in before.copied]
     if shown:
         await tell_about(work, approval, shown, COPIED)
-    waiting = (ApprovalState.PENDING, ApprovalState.RETURNED)
+    waiting = (ApprovalState.PENDING, ApprovalState.RETURNED, ApprovalState.PERFORMING)
     if state.status not in waiting and (before is None or before.status is not state.status):
         await tell_about(work, approval, [state.requester], DECIDED)
 

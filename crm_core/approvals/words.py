@@ -11,10 +11,11 @@ from uuid import UUID
 
 
 class ApprovalState(StrEnum):
-    """State of an approval (审批状态); PENDING it waits for signers, RETURNED for who asked."""
+    """State of an approval (审批状态); PENDING it waits for signers, RETURNED for who asked, PERFORMING for a job."""
 
     PENDING = "PENDING"
     RETURNED = "RETURNED"
+    PERFORMING = "PERFORMING"
     APPROVED = "APPROVED"
     REJECTED = "REJECTED"
     WITHDRAWN = "WITHDRAWN"
@@ -379,7 +380,10 @@ class Urge:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """What became of performing the approved change: APPROVED (performed), CONFLICT, NEEDS_ADOPTION or STALE."""
+    """What became of performing the approved change: APPROVED (performed), CONFLICT, NEEDS_ADOPTION or STALE.
+
+    PERFORMING: a job performs it from now on, and settles it at its end.
+    """
 
     outcome: ApprovalState
     name: Literal["settle"] = "settle"

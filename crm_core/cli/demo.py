@@ -31,7 +31,7 @@ def demo(
     *,
     serving: Annotated[bool, typer.Option("--serve", help="Serve it until stopped.")] = False,
 ) -> None:
-    """Load a demo company of two lines into an SQLite file, unless it is there; then show how to ask it."""
+    """Load a demo company of three lines into an SQLite file, unless it is there; then show how to ask it."""
     begun = time.monotonic()
     console = Console(stderr=True, soft_wrap=True)
     made = uvloop.run(prepare(folder, os.environ, say=lambda words: console.print(f"… {words}")))

@@ -306,7 +306,7 @@ _STATES = {
     "done": "Import finished (导入完成)",
     "dry_run": "Dry run: nothing was written; this is what would be (试运行，未写入任何数据)",
     "refused": "Nothing was imported; this is what would have been (未导入任何数据)",
-    "held": "The import waits for signatures; run it again once it is approved (导入待审批，批准后请再次执行)",
+    "held": "The import waits for signatures, then a job carries it out (导入待审批，批准后由后台任务自动执行)",
 }
 
 

@@ -25,8 +25,9 @@ from crm_core.cli.deployment import (
 )
 from crm_core.errors import ConfigurationError, Language, UserError, worded
 from crm_core.incoming import mapping as mappings
+from crm_core.incoming.doing import Done, Stopped
 from crm_core.incoming.handler import IncomingMessage
-from crm_core.incoming.processing import Done, Rehearsal, Stopped, read_message, rehearse
+from crm_core.incoming.processing import Rehearsal, read_message, rehearse
 from crm_core.incoming.queries import source_named
 from crm_core.incoming.source_file import BadFile, SourceEntry, read_mapping, read_sources
 from crm_core.settings import Settings

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -58,6 +59,26 @@ class TokenList(TypeDecorator[tuple[str, ...]]):
         if value is None:
             return None
         return tuple(value) if dialect.name == "postgresql" else tuple(value.split())
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A number kept as it was written, digit by digit: rates, weights, scores. Not for sorting or sums in SQL."""
+
+    impl = String(40)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[Decimal]:
+        """What a value is in Python."""
+        return Decimal
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        """To the database: plain digits without exponent."""
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        """From the database."""
+        return None if value is None else Decimal(value)
 
 
 JsonValue = JSON().with_variant(JSONB(), "postgresql")

@@ -12,6 +12,7 @@ from crm_core.graphql.fields import (
     listing,
     query_connection,
     query_one,
+    record_fields,
     relation,
     whole,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "listing",
     "query_connection",
     "query_one",
+    "record_fields",
     "relation",
     "whole",
 ]

@@ -78,7 +78,8 @@ class _Builder:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.names: dict[str, Any] = {"list": list, "str": str}
-        self.inputs = InputTypes()
+        self.declared: dict[str, str] = {}
+        self.inputs = InputTypes(self._take)
         self.resolvers: dict[tuple[str, str], Callable[..., Any]] = {}
         self.filter_types: dict[str, Any] = {}
 
@@ -105,11 +106,18 @@ class _Builder:
         return built
 
     def _claim(self, name: str, made: Any, of: str) -> None:
-        """Keep a type under its name; two of one name would silently replace one another."""
+        """Keep a type that was made for a declared one."""
+        owner = self.parts.type_owners.get(of, "core")
+        self._take(name, made, f"type {of} of {owner}", owner)
+
+    def _take(self, name: str, made: Any, of: str, owner: str) -> None:
+        """Keep a type under its name, made for `of`; two of one name would silently replace one another."""
         if name in self.names or name in _TAKEN:
-            by = self.parts.type_owners.get(of, "core")
-            raise SchemaClash(f"type {name} of {by} is already declared; choose another name than {of}")
-        self.names[name] = made
+            earlier = self.declared.get(name, "the core")
+            raise SchemaClash(
+                f"type {name} of {owner} is already declared by {earlier}; choose another name for {of}"
+            )
+        self.names[name], self.declared[name] = made, of
 
     # -- fixed types
 
@@ -159,9 +167,10 @@ class _Builder:
             for name in operators(type_):
                 value: Any = bool if name == "isNull" else list[base] if name == "in" else base  # type: ignore[valid-type]
                 fields.append(_optional_input(name, value | None, OPERATORS[name]))
-            self.filter_types[label] = class_of(
-                f"{label}Filter", fields, is_input=True, description="All given operators must hold."
-            )
+            name = f"{label}Filter"
+            made = class_of(name, fields, is_input=True, description="All given operators must hold.")
+            self._take(name, made, f"filters by {label}", "core")
+            self.filter_types[label] = made
         return self.filter_types[label]
 
     def _where(self, kind: ObjectType) -> Any:
@@ -345,8 +354,11 @@ class _Builder:
     def _mutation(self, spec: CommandSpec) -> StrawberryField:
         name = mutation_name(spec.kind)
         payload = to_pascal(spec.kind.replace(".", "_")) + "Payload"
-        self._claim(payload, self._payload(payload, spec.command), spec.command.result_type())
-        given = self.inputs.of(spec.command, to_pascal(spec.kind.replace(".", "_")) + "Input")
+        command = f"command {spec.kind} of {spec.owner}"
+        self._take(payload, self._payload(payload, spec.command), command, spec.owner)
+        given = self.inputs.of(
+            spec.command, to_pascal(spec.kind.replace(".", "_")) + "Input", command, spec.owner
+        )
         arguments = [argument_of("input", given, "What to do.")]
         arguments += [argument_of(n, t | None, words) for n, t, words in ARGUMENTS]
         self.resolvers["Mutation", name] = mutation_resolver(spec)

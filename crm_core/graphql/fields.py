@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -314,6 +315,17 @@ def query_connection(
         kind="query_connection", name=name, target=target, description=description, scope=scope, cost=2,
         shorthands=tuple((name, *what) for name, what in (shorthands or {}).items()), live=live,
     )  # fmt: skip
+
+
+def record_fields(prefix: str) -> tuple[Field, ...]:
+    """Id, line, moments and version: what every record of one line shows whose ids begin with `prefix`."""
+    return (
+        field("id", Id(prefix), "Id.", nullable=False, filter=True),
+        field("line", str, "Business line (业务线).", nullable=False, filter=True),
+        field("createdAt", datetime, "When it was entered.", nullable=False),
+        field("updatedAt", datetime, "When it was last changed.", nullable=False),
+        field("version", int, "Counts changes; give it as expectedVersion.", nullable=False),
+    )
 
 
 def asked_where(declared: Field, arguments: Mapping[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import types
+from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
@@ -34,18 +35,22 @@ ARGUMENTS: MutationArguments = (
 
 
 class InputTypes:
-    """Makes each input type once, by its class."""
+    """Makes each input type once, by its class; `take(name, type, of, owner)` keeps it, or refuses a name twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, take: Callable[[str, Any, str, str], None] = lambda *_: None) -> None:
         """Start empty; one set per schema."""
+        self._take = take
         self._made: dict[type[Part], Any] = {}
+        self._owner = "core"
 
-    def of(self, model: type[Part], name: str) -> Any:
-        """The Strawberry input type of a command or part."""
+    def of(self, model: type[Part], name: str, of: str, owner: str) -> Any:
+        """The Strawberry input type of a command or part, of this owner; its parts are his too."""
         if model not in self._made:
+            self._owner = owner
             fields = [self._field(key, info) for key, info in model.model_fields.items()]
             text = (model.__doc__ or "").strip() or None
-            self._made[model] = class_of(name, fields or [_nothing()], text, is_input=True)
+            made = self._made[model] = class_of(name, fields or [_nothing()], text, is_input=True)
+            self._take(name, made, of, owner)
         return self._made[model]
 
     def _field(self, key: str, info: FieldInfo) -> StrawberryField:
@@ -73,7 +78,7 @@ class InputTypes:
         if type_ is UUID:
             return strawberry.ID
         if isinstance(type_, type) and issubclass(type_, Part):
-            return self.of(type_, _part_name(type_))
+            return self.of(type_, _part_name(type_), f"part {type_.__module__}.{type_.__name__}", self._owner)
         if isinstance(type_, type) and issubclass(type_, str) and not issubclass(type_, Enum):
             return str
         return annotation(dict if type_ is Any or origin is dict else type_)

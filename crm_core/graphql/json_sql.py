@@ -36,7 +36,7 @@ from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from crm_core.db.types import UtcDateTime
+from crm_core.db.types import ExactDecimal, UtcDateTime
 from crm_core.graphql.fields import Id, Yuan
 from crm_core.graphql.late import Unplanned
 
@@ -321,6 +321,8 @@ def _sqlite_yuan(sql: Sql, _type: Any) -> Sql:
 
 
 def _sqlite_decimal(sql: Sql, _type: Any) -> Sql:
+    if isinstance(sql.type, ExactDecimal):
+        return func.json_quote(type_coerce(sql, Text))
     scale = getattr(sql.type, "scale", None)
     places = 10 if scale is None else scale
     return case((sql.is_(None), words("null")), else_=func.printf(words(f'"%.{places}f"'), sql))

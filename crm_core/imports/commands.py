@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, StringConstraints, ValidationError
 from sqlalchemy import select
@@ -50,10 +50,14 @@ Source = Annotated[
 ]
 
 
+SIGNED_JOB: Final = "imports.perform"
+
+
 class ImportFile(Command):
-    """What decides an import; base of the commands that register one."""
+    """What decides an import; base of the commands that register one. Once signed, a job carries it out."""
 
     kind: ClassVar[str] = ""
+    signed_job: ClassVar[str | None] = SIGNED_JOB
     scope: ClassVar[str] = "import.run"
     returns: ClassVar[str | list[str]] = "ImportRun"
     rows_are: ClassVar[Subject]
@@ -78,6 +82,10 @@ class ImportFile(Command):
     )
     rows: int = Field(0, ge=0, description="Rows of the file, as counted before (行数).")
     sample: list[dict[str, Any]] = Field([], max_length=5, description="A few rows for who signs (样例).")
+
+    def records(self) -> int:
+        """As many as the file has rows."""
+        return self.rows
 
     def digest(self, line: str) -> str:
         """What tells this import from others: file, mapping, options, source and line; not name, counts and sample."""

@@ -10,9 +10,9 @@ from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType
-from crm_core.imports import batch, commands, events, graphql, models
+from crm_core.imports import batch, carrying, commands, events, graphql, keeping, models
 from crm_core.outbox.events import Event
-from crm_core.registry import RoleTemplate, Scope
+from crm_core.registry import Chore, Job, RoleTemplate, Scope
 
 
 @hookimpl
@@ -37,6 +37,18 @@ def crm_queries() -> Sequence[Field | type]:
 def crm_commands() -> Mapping[type[Command], Perform]:
     """Registering an import."""
     return commands.COMMANDS
+
+
+@hookimpl
+def crm_jobs() -> Sequence[Job]:
+    """Carrying out approved imports."""
+    return carrying.JOBS
+
+
+@hookimpl
+def crm_chores() -> Sequence[Chore]:
+    """Forgetting files nobody needs."""
+    return keeping.CHORES
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_core.access.models import RoleGrant, User
 from crm_core.approvals.models import Approval
+from crm_core.approvals.words import ApprovalState
 from crm_core.contacts.models import Contact
 from crm_core.customers.models import (
     Customer,
@@ -28,8 +29,8 @@ from crm_core.imports.models import FindingKind, ImportFinding, ImportRun, Impor
 from crm_core.imports.rows import NO_NUMBER
 from crm_core.interactions.models import Interaction
 
-WAITING = ("PENDING", "CONFLICT", "NEEDS_ADOPTION", "STALE")
-"""States of an approval that is not decided for good."""
+WAITING = ("PENDING", "RETURNED", "PERFORMING", "CONFLICT", "NEEDS_ADOPTION", "STALE")
+"""States of an approval that is not decided for good, or performed at present."""
 
 
 @dataclass(slots=True)
@@ -47,6 +48,14 @@ async def unfinished(session: AsyncSession, digest: str) -> ImportRun | None:
     """The run of this very import that is not over yet."""
     statement = select(ImportRun).where(ImportRun.digest == digest, ImportRun.state != ImportState.DONE.value)
     return (await session.scalars(statement)).first()
+
+
+async def performing(session: AsyncSession, approval: UUID | None) -> bool:
+    """Whether a job carries out what this approval is about."""
+    if approval is None:
+        return False
+    state = await session.scalar(select(Approval.state).where(Approval.id == approval))
+    return bool(state == ApprovalState.PERFORMING.value)
 
 
 async def finished(session: AsyncSession, digest: str) -> int:

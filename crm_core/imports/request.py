@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from crm_core import ids
+from crm_core.actors import Actor
 from crm_core.errors import Json, UserError
 from crm_core.imports import mapping as mappings
 from crm_core.imports import reading, rows
@@ -23,12 +24,17 @@ from crm_core.work import Services
 
 Report: TypeAlias = Callable[[str, int, int | None], None]
 """Told how far a phase (`check`, `rehearse`, `import`) has come: rows done, rows in all if known."""
+Turn: TypeAlias = Callable[[int, int | None], Awaitable[Actor]]
+"""Told how many rows are dealt with, of how many; says who acts in the next batch, or raises."""
 State: TypeAlias = Literal["done", "dry_run", "refused", "held"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller wants imported, and how. `mapping` None: by known headers; `rejects` None: no rejects file."""
+    """What a caller wants imported, and how. `mapping` None: by known headers; `rejects` None: no rejects file.
+
+    `rows` is how many the file is known to have.
+    """
 
     subject: Subject
     file: Path
@@ -43,6 +49,7 @@ class Request:
     dry_run: bool = False
     rejects: Path | None = None
     file_name: str | None = None
+    rows: int | None = None
 
 
 @dataclass

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_core.actors import Actor
 from crm_core.commands import Options, Outcome
-from crm_core.imports import queries, reading, rows, store
+from crm_core.imports import keeping, queries, reading, rows, store
 from crm_core.imports.batch import Batches, Result
 from crm_core.imports.bringing import Customers, Interactions
 from crm_core.imports.commands import (
@@ -28,7 +28,7 @@ from crm_core.imports.mapping import Subject
 from crm_core.imports.models import FindingKind, ImportFinding, ImportRun, ImportState, OnError
 from crm_core.imports.reading import Row
 from crm_core.imports.rejects import RejectsFile
-from crm_core.imports.request import Report, Request, State, Summary, open_sheet
+from crm_core.imports.request import Report, Request, State, Summary, Turn, open_sheet
 from crm_core.imports.rows import Judged, Sheet
 from crm_core.imports.tally import Pairs, Tally
 from crm_core.work import Services, Work, perform
@@ -46,16 +46,27 @@ async def run_import(
         MappingProblem: the mapping does not fit its header.
         Fault: the same import is being carried out by another process.
     """
-    return await _Importer(services, actor, request, report or _silent).summary()
+    return await Importer(services, actor, request, report or _silent).summary()
 
 
 def _silent(_phase: str, _done: int, _total: int | None) -> None:
     return None
 
 
-class _Importer:
-    def __init__(self, services: Services, actor: Actor, request: Request, report: Report) -> None:
+class Importer:
+    """Imports one file; `summary` does it all, a job that was asked to carries out what was registered."""
+
+    def __init__(
+        self,
+        services: Services,
+        actor: Actor,
+        request: Request,
+        report: Report = _silent,
+        turn: Turn | None = None,
+    ) -> None:
+        """As this actor; `turn` is asked before each batch who acts now, and told how many rows are done."""
         self.services, self.actor, self.request, self.report = services, actor, request, report
+        self.turn = turn
         self.sheet = open_sheet(services, request)
         self.batches = Batches(services, self.sheet)
         self.total: int | None = None
@@ -63,29 +74,30 @@ class _Importer:
         self.run: UUID | None = None
 
     async def summary(self) -> Summary:
+        """Check the whole file, register it, and carry it out."""
         sample = self._survey()
         if self.request.dry_run:
-            return await self._rehearsed("dry_run")
+            return await self.rehearsed("dry_run")
         command = self._command(sample)
         run, known = await self._known(command)
         if run is None and known is not None:
             return self._summary("held", Tally(), approval=known)
         request = self.request
         if request.on_error is OnError.REJECT_ALL and (run is None or run.position == 1):
-            rehearsed = await self._rehearsed("refused")
+            rehearsed = await self.rehearsed("refused")
             if rehearsed.tally.rejected:
                 rehearsed.errors = (FILE_REFUSED(rows=rehearsed.tally.rejected),)
                 return rehearsed
-        store.keep(self.services.store, request.file)
+        store.keep(self.services.store, request.file, self.services.clock())
         if run is None:
             outcome = await self._register(command)
             if outcome.errors:
-                await self._let_go(command.file)
+                await keeping.let_go(self.services, command.file)
                 return self._summary("refused", Tally(), errors=outcome.errors)
             if outcome.approval is not None:
                 return self._summary("held", Tally(), approval=outcome.approval)
             run = await self._load(outcome.ids[0])
-        return await self._carry_out(run)
+        return await self.carry_out(run)
 
     def _summary(self, state: State, tally: Tally, **more: Any) -> Summary:
         return Summary(state, tally, self.sheet.binding.unknown, pairs=self.pairs, run=self.run, **more)
@@ -128,7 +140,8 @@ class _Importer:
         async with AsyncSession(self.services.database.reads) as session:
             run = await queries.unfinished(session, command.digest(self.request.line))
             if run is not None:
-                return run, None
+                by_job = await queries.performing(session, run.approval_id)
+                return (None, run.approval_id) if by_job else (run, None)
             for approval, body in await queries.waiting(session, self.request.line, command.kind):
                 if type(command).model_validate(body).digest(self.request.line) == command.digest(
                     self.request.line
@@ -147,12 +160,13 @@ class _Importer:
 
     # -- rehearsing
 
-    async def _rehearsed(self, state: State) -> Summary:
+    async def rehearsed(self, state: State) -> Summary:
         """Bring everything in and undo it, batch by batch: what would be refused, created and updated."""
         tally, bringer = Tally(), self._bringer(None)
         alike = _Alike(self.pairs)
         with self._rejects() as rejects:
             for batch in rows.batches(self.sheet):
+                await self._ask_whose_turn(bringer, 0)
                 result = await self.batches.bring(bringer, batch, None)
                 _keep(rejects, result)
                 alike.note(batch, result)
@@ -162,7 +176,8 @@ class _Importer:
 
     # -- carrying out
 
-    async def _carry_out(self, run: ImportRun) -> Summary:
+    async def carry_out(self, run: ImportRun) -> Summary:
+        """Bring in what is left of a registered import, and end it."""
         self.run = run.id
         self.sheet = replace(self.sheet, path=store.place(self.services.store, run.file_sha256))
         tally, bringer = Tally.stored(run), self._bringer(run)
@@ -173,6 +188,7 @@ class _Importer:
                 if batch[-1][0].number <= started:
                     await self._pass_over(run, bringer, batch, rejects, brought)
                     continue
+                await self._ask_whose_turn(bringer, batch[0][0].number - 2)
                 result = await self.batches.bring(bringer, batch, run)
                 _keep(rejects, result)
                 tally.add(result.tally)
@@ -180,12 +196,16 @@ class _Importer:
                     brought.update(result.records)
                 self.report("import", batch[-1][0].number - 1, self.total)
         await self._finish(run)
-        if self.sheet.subject is Subject.CUSTOMERS:
+        if self.sheet.subject is Subject.CUSTOMERS and self.turn is None:
             await self._look_for_twins(brought)
         summary = self._summary("done", tally, rejects=rejects.path if rejects.written else None)
         summary.resumed_after = started if started > 1 else None
         summary.labels = await self._labels()
         return summary
+
+    async def _ask_whose_turn(self, bringer: Customers | Interactions, done: int) -> None:
+        if self.turn is not None:
+            self.actor = bringer.actor = await self.turn(done, self.request.rows or self.total)
 
     def _bringer(self, run: ImportRun | None) -> Customers | Interactions:
         name = self.request.file_name or self.request.file.name
@@ -250,15 +270,7 @@ class _Importer:
             stored.started_at = stored.started_at or work.now
             work.record(ImportFinished.of(stored))
             await work.finish(FinishImport())
-        await self._let_go(run.file_sha256)
-
-    async def _let_go(self, sha256: str) -> None:
-        """Remove the stored file unless another run needs it."""
-        others = select(ImportRun.id).where(
-            ImportRun.file_sha256 == sha256, ImportRun.state != ImportState.DONE.value
-        )
-        if not await self.services.database.fetch(others):
-            store.forget(self.services.store, sha256)
+        await keeping.let_go(self.services, run.file_sha256)
 
     async def _look_for_twins(self, brought: set[UUID]) -> None:
         keys, access = sorted(brought), self.services.access(self.actor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from crm_core.imports import reading
@@ -14,8 +15,8 @@ def place(store: Path, sha256: str) -> Path:
     return store / "imports" / sha256
 
 
-def keep(store: Path, file: Path) -> str:
-    """Copy a file into the store, readable by its owner alone; gives its SHA-256 in hex."""
+def keep(store: Path, file: Path, now: datetime) -> str:
+    """Copy a file into the store, readable by its owner alone; gives its SHA-256 in hex. It is as young as `now`."""
     sha256 = reading.digest(file)
     target = place(store, sha256)
     if not target.exists():
@@ -24,6 +25,7 @@ def keep(store: Path, file: Path) -> str:
         shutil.copyfile(file, unfinished)
         unfinished.chmod(0o600)
         unfinished.replace(target)
+    os.utime(target, (now.timestamp(), now.timestamp()))
     return sha256
 
 

@@ -29,8 +29,8 @@ from crm_core.incoming.events import (
 )
 from crm_core.incoming.expressions import Wrong
 from crm_core.incoming.expressions import check as check_expression
-from crm_core.incoming.models import IncomingRequest, IncomingSource, IncomingState
-from crm_core.incoming.queries import MANAGE, source_named
+from crm_core.incoming.models import IncomingOrder, IncomingRequest, IncomingSource, IncomingState
+from crm_core.incoming.queries import MANAGE, calling_next, source_named
 from crm_core.incoming.sealing import seal
 from crm_core.incoming.settings import LARGEST, IncomingSettings
 from crm_core.incoming.verifier import Verifier
@@ -81,6 +81,12 @@ class _SourceFields(Command):
     dedupe: Dedupe | None = omitted(
         description="What tells requests apart: `header:NAME`, or `=` and a JMESPath expression over `body`, `headers` "
         "and `query`; null: the sender's own id, else the digest of the body (去重键)."
+    )
+    ordered: IncomingOrder = omitted(
+        description="Which of its requests wait for the earlier ones: none, those about the same subject, or all (处理顺序)."
+    )
+    about: Dedupe | None = omitted(
+        description="What a request is about, for the order: `header:NAME`, or `=` and an expression, like `dedupe` (排序键)."
     )
     handler: Word | None = omitted(description="Handler of a plugin that processes its requests (处理程序).")
     mapping: list[dict[str, Any]] | None = omitted(
@@ -182,6 +188,8 @@ async def create(work: Work, command: CreateIncoming) -> IncomingSource:
     given.setdefault("options", {})
     given.setdefault("handler", None)
     given.setdefault("mapping", None)
+    given.setdefault("ordered", IncomingOrder.NONE)
+    given.setdefault("about", None)
     raise_if((*_problems(work, given, verifier), *_secret_problems(verifier, secret)))
     await _refuse_taken(work, command.name)
     await _refuse_beyond(work, command.actor_id)
@@ -198,6 +206,8 @@ async def create(work: Work, command: CreateIncoming) -> IncomingSource:
         window_seconds=given.get("window_seconds", settings.window_seconds),
         body_bytes=given.get("body_bytes", settings.body_bytes),
         dedupe=given.get("dedupe"),
+        ordered=given["ordered"].value,
+        about=given["about"],
         handler=given["handler"],
         mapping=given["mapping"],
         actor_id=command.actor_id,
@@ -217,18 +227,20 @@ async def update_source(work: Work, command: UpdateIncoming) -> IncomingSource:
         given["mapping"] = None
     if given.get("mapping") is not None and "handler" not in given:
         given["handler"] = None
-    wanted = {n: given.get(n, getattr(source, n)) for n in ("options", "handler", "mapping")}
+    wanted = {n: given.get(n, getattr(source, n)) for n in _TOGETHER}
     raise_if(_problems(work, {**given, **wanted}, _verifier(work, source.verifier)))
     if given.get("name", source.name) != source.name:
         await _refuse_taken(work, given["name"])
     if given.keys() - _HARMLESS:
         await _refuse_beyond(work, given.get("actor_id", source.actor_id))
     for name, value in given.items():
-        setattr(source, name, value)
+        setattr(source, name, str(value) if name == "ordered" else value)
     work.record(IncomingSourceUpdated.of(source))
     return source
 
 
+_TOGETHER: Final = ("options", "handler", "mapping", "ordered", "about")
+"""What is only right or wrong together."""
 _HARMLESS: Final = frozenset({"name", "addresses", "window_seconds", "body_bytes", "enabled"})
 """What can be changed without having a say in what is done as the source's user."""
 
@@ -288,7 +300,10 @@ def _problems(work: Work, given: Mapping[str, Any], verifier: Verifier) -> Itera
     most = _settings(work).body_bytes
     if given.get("body_bytes", 0) > most:
         yield INVALID("bodyBytes", problem=f"at most {most} here (此处不得超过 {most})")
-    yield from _dedupe_problems(given.get("dedupe"))
+    yield from _key_problems("dedupe", given.get("dedupe"))
+    yield from _key_problems("about", given["about"])
+    if given["ordered"] == IncomingOrder.SUBJECT and given["about"] is None:
+        yield REQUIRED("about")
     handler, mapping = given["handler"], given["mapping"]
     if (handler is None) == (mapping is None):
         yield refusals.ONE_WAY("mapping")
@@ -299,13 +314,13 @@ def _problems(work: Work, given: Mapping[str, Any], verifier: Verifier) -> Itera
         yield from _within("mapping", mappings.check(mapping, work.registry, work.acting_line))
 
 
-def _dedupe_problems(dedupe: str | None) -> Iterator[UserError]:
-    if dedupe is None or not dedupe.startswith("="):
+def _key_problems(path: str, key: str | None) -> Iterator[UserError]:
+    if key is None or not key.startswith("="):
         return
     try:
-        check_expression(dedupe[1:])
+        check_expression(key[1:])
     except Wrong as wrong:
-        yield refusals.WRONG_EXPRESSION("dedupe", expression=dedupe[:80], problem=str(wrong))
+        yield refusals.WRONG_EXPRESSION(path, expression=key[:80], problem=str(wrong))
 
 
 def _within(path: str, found: Iterable[UserError]) -> Iterator[UserError]:
@@ -390,6 +405,9 @@ async def discard(work: Work, _command: DiscardIncoming) -> IncomingRequest:
         raise Refused(refusals.NOT_OPEN("id", state=request.state))
     request.state, request.lease_until = IncomingState.DISCARDED.value, None
     request.finished_at = work.now
+    if request.order_key is not None:
+        await work.session.flush()
+        await work.session.execute(calling_next(request.source_id, request.order_key, work.now))
     work.record(IncomingRequestDiscarded.of(request, source=ids.show("ins", request.source_id)))
     return request
 

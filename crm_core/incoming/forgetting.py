@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Select, delete, select, update
 
+from crm_core.db.unit import Unit
 from crm_core.incoming.models import IncomingRequest, IncomingState
+from crm_core.incoming.queries import calling_next
 from crm_core.incoming.receiving import settings_of
 from crm_core.incoming.refusals import TOO_OLD
 from crm_core.registry import Chore
@@ -54,8 +58,18 @@ async def _changed(services: Services, wanted: Select[Any], values: dict[str, An
             if not keys:
                 return done
             stamp = {"updated_at": services.clock(), "version": _R.c.version + 1}
-            await session.execute(update(_R).where(_R.c.id.in_(keys)).values(**values, **stamp))
+            changed = update(_R).where(_R.c.id.in_(keys)).values(**values, **stamp)
+            await session.execute(changed)
+            if "state" in values:
+                await _call_next(session, keys, services.clock())
         done += len(keys)
+
+
+async def _call_next(session: Unit, settled: Sequence[UUID], now: datetime) -> None:
+    """Have go on what waited for requests that were given up."""
+    in_order = (_R.c.id.in_(settled), _R.c.order_key.is_not(None))
+    for source, key in (await session.execute(select(_R.c.source_id, _R.c.order_key).where(*in_order))).all():
+        await session.execute(calling_next(source, key, now))
 
 
 async def _removed(services: Services, since: datetime) -> int:

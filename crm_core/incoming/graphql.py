@@ -10,7 +10,7 @@ from crm_core.errors import UserError, worded
 from crm_core.graphql import Id, ObjectType, batch, connection, field, query_connection, relation
 from crm_core.graphql.access import whole_lines
 from crm_core.graphql.context import Context
-from crm_core.incoming.models import IncomingRequest, IncomingSource, IncomingState
+from crm_core.incoming.models import IncomingOrder, IncomingRequest, IncomingSource, IncomingState
 from crm_core.incoming.queries import MANAGE, READ
 
 ROUTE = "/hooks/"
@@ -68,6 +68,13 @@ SOURCE = ObjectType(
         field("windowSeconds", int, "Replay window; 0: none (防重放窗口).", nullable=False),
         field("bodyBytes", int, "Largest body, bytes (正文上限).", nullable=False),
         field("dedupe", str, "What tells requests apart (去重键)."),
+        field(
+            "ordered",
+            IncomingOrder,
+            "Which of its requests wait for the earlier ones (处理顺序).",
+            nullable=False,
+        ),
+        field("about", str, "What a request is about, for the order (排序键)."),
         field("handler", str, "Handler of a plugin (处理程序)."),
         field("mapping", dict, "Or steps that perform commands (字段映射)."),
         relation(
@@ -107,6 +114,12 @@ REQUEST = ObjectType(
         ),
         field("sourceId", Id("ins"), "Id of who sent it.", nullable=False, filter=True),
         field("dedupeKey", str, "The same whenever it is sent again (去重键).", nullable=False, filter=True),
+        field(
+            "orderKey",
+            str,
+            "It waits for the earlier ones with the same key; null: for none (排序键).",
+            filter=True,
+        ),
         field("contentType", str, "Content type.", nullable=False),
         field("headers", dict, "Headers, without secrets.", nullable=False),
         field("query", dict, "Query, without secrets.", nullable=False),

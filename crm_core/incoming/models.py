@@ -16,6 +16,7 @@ from crm_core.db.types import JsonValue, UtcDateTime
 _RECEIVED: Final = text("state = 'RECEIVED'")
 _FAILED: Final = text("state = 'FAILED'")
 _KEPT: Final = text("body IS NOT NULL")
+_OPEN_IN_ORDER: Final = text("order_key IS NOT NULL AND state IN ('RECEIVED', 'FAILED')")
 
 
 class IncomingState(StrEnum):
@@ -27,10 +28,18 @@ class IncomingState(StrEnum):
     DISCARDED = "DISCARDED"
 
 
+class IncomingOrder(StrEnum):
+    """Which requests of a source wait for one another (处理顺序): none, those about the same subject, or all."""
+
+    NONE = "NONE"
+    SUBJECT = "SUBJECT"
+    SOURCE = "SOURCE"
+
+
 class IncomingSource(Aggregate):
     """A system that may send requests to a line, how it is verified, and what becomes of them (接收来源).
 
-    `path_key` is the unguessable end of its address. Secrets are sealed by the keyring; the previous one holds until
+    `path_key` is the unguessable end of its address. `about` says what a request is about, where that gives the order. Secrets are sealed by the keyring; the previous one holds until
     `previous_until`. What its requests ask for is done as the user `actor_id`.
     """
 
@@ -54,6 +63,8 @@ class IncomingSource(Aggregate):
     window_seconds: Mapped[int] = mapped_column(Integer)
     body_bytes: Mapped[int] = mapped_column(Integer)
     dedupe: Mapped[str | None] = mapped_column(String(1000))
+    ordered: Mapped[str] = mapped_column(String(10), server_default=text("'NONE'"))
+    about: Mapped[str | None] = mapped_column(String(1000))
     handler: Mapped[str | None] = mapped_column(String(80))
     mapping: Mapped[list[dict[str, Any]] | None] = mapped_column(JsonValue)
     actor_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -64,7 +75,8 @@ class IncomingRequest(Aggregate):
     """A request as it was received, and what became of it (收到的请求).
 
     `headers` and `query` are without secrets; `body` is as its sender meant it, decrypted where it came encrypted, and
-    is removed after a time. `dedupe_key` is the same whenever it is sent again. `next_at` is when it is due; while
+    is removed after a time. `dedupe_key` is the same whenever it is sent again. Of those with the same `order_key` one waits
+    until all before it are done or discarded. `next_at` is when it is due; while
     somebody processes it, `lease_until` is when others may take it over. `results` tell what was done step by step,
     `errors` (code and parameters) why it failed.
     """
@@ -76,6 +88,10 @@ class IncomingRequest(Aggregate):
         Index(
             "ix_incoming_requests_failed", "source_id", "finished_at",
             postgresql_where=_FAILED, sqlite_where=_FAILED,
+        ),
+        Index(
+            "ix_incoming_requests_in_order", "source_id", "order_key", "created_at", "id",
+            postgresql_where=_OPEN_IN_ORDER, sqlite_where=_OPEN_IN_ORDER,
         ),
         Index("ix_incoming_requests_kept", "id", postgresql_where=_KEPT, sqlite_where=_KEPT),
         Index("ix_incoming_requests_source_id_id", "source_id", "id"),
@@ -95,6 +111,7 @@ class IncomingRequest(Aggregate):
     source_id: Mapped[UUID] = mapped_column(ForeignKey("incoming_sources.id"))
     line: Mapped[str] = mapped_column(LineCode)
     dedupe_key: Mapped[str] = mapped_column(String(200))
+    order_key: Mapped[str | None] = mapped_column(String(200))
     content_type: Mapped[str] = mapped_column(String(200))
     headers: Mapped[dict[str, Any]] = mapped_column(JsonValue)
     query: Mapped[dict[str, Any]] = mapped_column(JsonValue)

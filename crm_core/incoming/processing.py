@@ -7,83 +7,49 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import Row
 
 from crm_core import errors, ids
+from crm_core.access.models import User
 from crm_core.access.queries import actor_of
 from crm_core.actors import Actor
-from crm_core.commands import Command, Options, Outcome, not_storable, user_errors
+from crm_core.commands import Command
 from crm_core.db.unit import Unit
-from crm_core.errors import Fault, Refused, Unauthenticated, UserError, worded
-from crm_core.graphql.access import Access
+from crm_core.errors import Fault, Unauthenticated, worded
 from crm_core.incoming import mapping as mappings
-from crm_core.incoming.finding import found
+from crm_core.incoming.doing import DoingInOne, Done, Stopped, clean, do
 from crm_core.incoming.handler import IncomingMessage
-from crm_core.incoming.mapping import IncomingMapping, IncomingStep, Unmapped
 from crm_core.incoming.models import IncomingState
 from crm_core.incoming.parsing import Unreadable, read_body
-from crm_core.incoming.queries import anything_due, claimed, claiming, moving, noting
-from crm_core.incoming.receiving import settings_of
-from crm_core.incoming.refusals import (
-    ACTOR_UNFIT,
-    BODY_GONE,
-    GAVE_UP,
-    HANDLER_FAILED,
-    ONE_WAY,
-    TOO_SLOW,
-    UNKNOWN_COMMAND,
-    UNKNOWN_HANDLER,
-    UNKNOWN_TYPE,
-    UNREADABLE,
+from crm_core.incoming.queries import (
+    anything_due,
+    calling_next,
+    claimed,
+    claiming,
+    finishing,
+    held_up,
+    moving,
+    noting,
+    putting_off,
 )
+from crm_core.incoming.receiving import settings_of
+from crm_core.incoming.refusals import ACTOR_UNFIT, BODY_GONE, GAVE_UP, HANDLER_FAILED, TOO_SLOW, UNREADABLE
 from crm_core.incoming.telling import tell_if_failing
 from crm_core.logs import logger
-from crm_core.work import Services, perform_within
+from crm_core.work import Services
 
-CHANNEL: Final = "incoming"
 _MOST_CONFLICTS: Final = 3
-_TRANSIENT: Final = frozenset({"DATABASE_BUSY", "DATABASE_FULL", "DATABASE_UNAVAILABLE", "STATEMENT_TIMEOUT"})
+_AWAY: Final = frozenset({"DATABASE_FULL", "DATABASE_UNAVAILABLE"})
+_TRANSIENT: Final = _AWAY | {"DATABASE_BUSY", "STATEMENT_TIMEOUT"}
 _MOST_TEXT: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What one step came to: records by their ids as shown, an approval it waits for, or left out."""
-
-    step: str
-    command: str | None
-    type: str | None = None
-    ids: tuple[str, ...] = ()
-    approval: str | None = None
-    skipped: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """The form in which it is kept."""
-        return {
-            "step": self.step, "command": self.command, "type": self.type, "ids": list(self.ids),
-            "approval": self.approval, "skipped": self.skipped,
-        }  # fmt: skip
-
-
-class Stopped(Exception):
-    """A request cannot be carried out: why, and at which step; nothing of it remains."""
-
-    def __init__(
-        self, refusals: Sequence[UserError], step: str | None = None, command: str | None = None
-    ) -> None:
-        super().__init__(", ".join(e.code for e in refusals))
-        self.refusals, self.step, self.command = tuple(refusals), step, command
-
-    def as_json(self) -> list[dict[str, Any]]:
-        """The form in which it is kept."""
-        return [{"step": self.step, "command": self.command, **_clean(e.as_json())} for e in self.refusals]
+_AT_LEAST: Final = timedelta(seconds=1)
+_UNMENDED: Final = timedelta(days=1)
+"""How long what waits for a failed request is left alone, unless it is called before."""
 
 
 class _Overtaken(Exception):
@@ -101,33 +67,131 @@ async def work_off(services: Services, most: int | None = None) -> int:
     """
     settings, done = settings_of(services), 0
     while most is None or done < most:
-        left = settings.at_once if most is None else min(settings.at_once, most - done)
+        left = settings.batch if most is None else min(settings.batch, most - done)
         rows = await _claim(services, left)
         if not rows:
             break
-        await asyncio.gather(*(_attempt(services, row) for row in rows))
+        shares = _shares(rows, settings.at_once)
+        await asyncio.gather(*(_one_after_the_other(services, share) for share in shares))
         done += len(rows)
     return done
 
 
 async def _claim(services: Services, most: int) -> Sequence[Row[Any]]:
-    now, lease = services.clock(), timedelta(seconds=settings_of(services).lease_seconds)
-    if not await services.database.fetch(anything_due(now)):
-        return ()
-    async with services.database.transaction() as session:
-        mine = (await session.execute(claiming(now, lease, most))).scalars().all()
-        return (await session.execute(claimed(mine))).all() if mine else ()
+    """Take requests that are due; those that wait for an earlier one are put off until it may be settled."""
+    lease = timedelta(seconds=settings_of(services).lease_seconds)
+    while await services.database.fetch(anything_due(now := services.clock())):
+        async with services.database.transaction() as session:
+            taken = (await session.execute(claiming(now, lease, most))).all()
+            if not taken:
+                return ()
+            mine = {row.id for row in taken}
+            if any(row.order_key is not None for row in taken):
+                mine -= await _put_off(session, [row.id for row in taken], now)
+            rows: Sequence[Row[Any]] = (await session.execute(claimed(sorted(mine)))).all() if mine else ()
+        if rows:
+            return rows
+    return ()
 
 
-async def _attempt(services: Services, row: Row[Any]) -> None:
-    """Process one request and write down what became of it; trouble of the database leaves it for later."""
+async def _put_off(session: Unit, taken: Sequence[UUID], now: datetime) -> frozenset[UUID]:
+    """Give back those that wait for an earlier request somebody else has, or that failed."""
+    held = (await session.execute(held_up(taken))).all()
+    if held:
+        await session.execute(putting_off(), [{"which": one.id, "due": _due(one, now)} for one in held])
+    return frozenset(one.id for one in held)
+
+
+def _due(held: Row[Any], now: datetime) -> datetime:
+    """When to look again; whoever settles the one before calls earlier."""
+    if held.state == IncomingState.FAILED:
+        return now + _UNMENDED
+    until: datetime = held.until
+    return max(until, now + _AT_LEAST)
+
+
+def _shares(rows: Sequence[Row[Any]], most: int) -> Sequence[Sequence[Row[Any]]]:
+    """The requests in shares, each to be processed in order; those that wait for one another are in one."""
+    shares: list[list[Row[Any]]] = [[] for _ in range(min(most, len(rows)))]
+    known: dict[tuple[UUID, str], int] = {}
+    for place, row in enumerate(rows):
+        share = place % len(shares)
+        if row.order_key is not None:
+            share = known.setdefault((row.source_id, row.order_key), share)
+        shares[share].append(row)
+    return [one for one in shares if one]
+
+
+async def _one_after_the_other(services: Services, rows: Sequence[Row[Any]]) -> None:
+    """Process requests in order: those of mappings in one transaction, as far as they go well.
+
+    One that does not go well is processed by itself, those before and behind it together again. What waits for a request
+    that was not done is given back. While the database is away or full all of them are put off.
+    """
+    left = list(rows)
+    while left:
+        try:
+            many = await _well(services, left)
+        except Fault as away:
+            await _all_again(services, left, away)
+            return
+        one, left = left[many : many + 1], left[many + 1 :]
+        for row in one:
+            if not await _attempt(services, row) and row.order_key is not None:
+                await _give_back(services, [other for other in left if _waits_for(other, row)])
+                left = [other for other in left if not _waits_for(other, row)]
+
+
+async def _well(services: Services, rows: Sequence[Row[Any]]) -> int:
+    """Process the first requests together, if that goes well; how many were done.
+
+    Raises `Fault` while the database is away or full.
+    """
+    handled = (place for place, row in enumerate(rows) if row.handler is not None)
+    many = next(handled, len(rows))
+    while many > 1:
+        several = Several(services, rows[:many])
+        if await several.carried_out():
+            return many
+        many = several.place  # nothing of it remains; those before the one that failed may go well
+    return 0
+
+
+async def _all_again(services: Services, rows: Sequence[Row[Any]], away: Fault) -> None:
+    for row in rows:
+        if not await _again(services, row, Stopped([GAVE_UP(error=away.code)])):
+            return
+
+
+def _waits_for(row: Row[Any], other: Row[Any]) -> bool:
+    return (row.source_id, row.order_key) == (other.source_id, other.order_key)
+
+
+async def _give_back(services: Services, rows: Sequence[Row[Any]]) -> None:
+    """Requests that were taken and not tried are due at once; then it is seen what they wait for."""
+    if not rows:
+        return
+    now = services.clock()
+    try:
+        async with services.database.transaction() as session:
+            await session.execute(putting_off(), [{"which": row.id, "due": now} for row in rows])
+    except Fault:  # they stay with their lease
+        return
+
+
+async def _attempt(services: Services, row: Row[Any]) -> bool:
+    """Process one request and write down what became of it; whether it was done.
+
+    Trouble of the database leaves it for later.
+    """
     settings, log = settings_of(services), logger(services.settings.log_level)
     try:
         async with asyncio.timeout(settings.work_seconds):
             await _carried_out(services, row)
-        services.count("incoming_done", row.name, 1)
+        _tell_done(services, [row])
+        return True
     except _Overtaken:
-        return
+        return False
     except Stopped as stopped:
         conflict = any(e.code == errors.CONFLICT.code for e in stopped.refusals)
         if conflict and row.attempts < _MOST_CONFLICTS:
@@ -145,25 +209,32 @@ async def _attempt(services: Services, row: Row[Any]) -> None:
     except Exception as error:  # whatever a handler raises, the other requests go on
         log.exception("incoming request failed", request=ids.show("inr", row.id))
         await _failed(services, row, Stopped([HANDLER_FAILED(error=type(error).__name__)]))
+    return False
 
 
-async def _again(services: Services, row: Row[Any], stopped: Stopped) -> None:
-    """Put a request off by the next wait of the settings; after the last it waits for somebody."""
+def _tell_done(services: Services, rows: Sequence[Row[Any]]) -> None:
+    for row in rows:
+        services.count("incoming_done", row.name, 1)
+    services.stirred()
+
+
+async def _again(services: Services, row: Row[Any], stopped: Stopped) -> bool:
+    """Put a request off by the next wait of the settings; after the last it waits for somebody. Whether it is written."""
     waits = settings_of(services).retry_seconds
     if row.attempts > len(waits):
-        await _failed(services, row, stopped)
-        return
+        return await _failed(services, row, stopped)
     now = services.clock()
     due = now + timedelta(seconds=waits[row.attempts - 1])
     try:
         async with services.database.transaction() as session:
             await session.execute(moving(row.id, row.attempts, now, next_at=due))
     except Fault:  # it stays with its lease
-        return
+        return False
+    return True
 
 
-async def _failed(services: Services, row: Row[Any], stopped: Stopped) -> None:
-    """Let a request wait for somebody, with the reasons; tell managers when that happens often."""
+async def _failed(services: Services, row: Row[Any], stopped: Stopped) -> bool:
+    """Let a request wait for somebody, with the reasons; tell managers when that happens often. Whether it is written."""
     now = services.clock()
     values = {"state": IncomingState.FAILED.value, "errors": stopped.as_json(), "finished_at": now}
     reason = worded(stopped.refusals[0], services.registry.messages, "zh-CN")[:_MOST_TEXT]
@@ -171,10 +242,11 @@ async def _failed(services: Services, row: Row[Any], stopped: Stopped) -> None:
         async with services.database.transaction() as session:
             mine = (await session.execute(moving(row.id, row.attempts, now, **values))).first()
             if mine is not None:
-                await tell_if_failing(services, session, row, _clean(reason), now)
+                await tell_if_failing(services, session, row, clean(reason), now)
     except Fault:  # it stays with its lease, and fails again
-        return
+        return False
     services.count("incoming_failed", row.name, 1)
+    return True
 
 
 # -- carrying out
@@ -182,18 +254,83 @@ async def _failed(services: Services, row: Row[Any], stopped: Stopped) -> None:
 
 async def _carried_out(services: Services, row: Row[Any]) -> None:
     """Do everything the request asks for and note it as done, in one transaction; raises `Stopped`."""
-    if row.body is None:
-        raise Stopped([BODY_GONE()])
     message, actor = message_of(row), await _actor(services, row.actor_id, row.line)
     async with services.database.transaction() as session:
-        now = services.clock()
-        values = {"state": IncomingState.DONE.value, "errors": [], "finished_at": now}
-        if (await session.execute(moving(row.id, row.attempts, now, **values))).first() is None:
-            raise _Overtaken
+        await _finish(services, session, [row])
         doing = DoingInOne(services, session, actor, message)
-        await _do(doing, row.handler, row.mapping)
-        results = [one.as_json() for one in doing.done]
-        await session.execute(noting(row.id, results))
+        await do(doing, row.handler, row.mapping)
+        await _note(services, session, [row], [doing])
+
+
+async def _finish(services: Services, session: Unit, rows: Sequence[Row[Any]]) -> None:
+    """Write that requests are done, as far as they are still held; raises `_Overtaken` unless all are."""
+    by_attempts: dict[int, list[UUID]] = {}
+    for row in rows:
+        by_attempts.setdefault(row.attempts, []).append(row.id)
+    held = (await session.execute(finishing(by_attempts, services.clock()))).all()
+    if len(held) < len(rows):
+        raise _Overtaken
+
+
+async def _note(
+    services: Services, session: Unit, rows: Sequence[Row[Any]], done: Sequence[DoingInOne]
+) -> None:
+    """Write what was done for requests, and call those that waited for them."""
+    what = [[step.as_json() for step in one.done] for one in done]
+    found = [{"which": row.id, "what": results} for row, results in zip(rows, what, strict=True)]
+    await session.execute(noting(), found)
+    keys = dict.fromkeys((row.source_id, row.order_key) for row in rows if row.order_key is not None)
+    for source, key in keys:
+        await session.execute(calling_next(source, key, services.clock()))
+
+
+@dataclass
+class Several:
+    """Requests of mappings that are carried out in one transaction, all of them or none.
+
+    A transaction, and looking up as whom they are done, costs as much as a command. `place` is the one it came to.
+    """
+
+    services: Services
+    rows: Sequence[Row[Any]]
+    place: int = 0
+
+    async def carried_out(self) -> bool:
+        """Whether all went well; raises `Fault` while the database is away or full."""
+        try:
+            async with asyncio.timeout(settings_of(self.services).work_seconds):
+                actors = await self._actors()
+                await self.services.database.attempt(lambda session: self._do(session, actors))
+        except Fault as fault:
+            if fault.code in _AWAY:
+                raise
+            return False
+        except Exception:  # noqa: BLE001  # the one that did not go well is tried by itself, and judged then
+            return False
+        _tell_done(self.services, self.rows)
+        return True
+
+    async def _actors(self) -> dict[tuple[UUID, str], Actor]:
+        """As whom each is done, each user once."""
+        actors: dict[tuple[UUID, str], Actor] = {}
+        for place, row in enumerate(self.rows):
+            self.place = place
+            if (row.actor_id, row.line) not in actors:
+                actors[row.actor_id, row.line] = await _actor(self.services, row.actor_id, row.line)
+        return actors
+
+    async def _do(self, session: Unit, actors: Mapping[tuple[UUID, str], Actor]) -> None:
+        self.place = 0
+        await _finish(self.services, session, self.rows)
+        users = {key: await session.get(User, key) for key, _ in actors}  # commands find them in the session
+        done = []
+        for place, row in enumerate(self.rows):
+            self.place = place
+            actor = actors[row.actor_id, row.line]
+            done.append(DoingInOne(self.services, session, actor, message_of(row)))
+            await do(done[-1], None, row.mapping)
+        await _note(self.services, session, self.rows, done)
+        users.clear()
 
 
 class _Undo(Exception):
@@ -222,7 +359,7 @@ async def rehearse(
         actor = await _actor(services, actor_id, message.line)
         async with services.database.transaction() as session:
             doing = DoingInOne(services, session, actor, message)
-            await _do(doing, handler, steps)
+            await do(doing, handler, steps)
             raise _Undo
     except _Undo:
         pass
@@ -230,22 +367,6 @@ async def rehearse(
         stop = stopped
     made = zip(doing.done, doing.commands, strict=True) if doing is not None else ()
     return Rehearsal(list(made), stop)
-
-
-async def _do(doing: DoingInOne, handler: str | None, steps: mappings.Steps | None) -> None:
-    """Carry a request out by a handler or by a mapping; raises `Stopped`."""
-    known = doing.services.registry.incoming_handlers
-    try:
-        if handler is not None and handler not in known:
-            raise Stopped([UNKNOWN_HANDLER(handler=handler, known=", ".join(sorted(known)) or "-")])
-        if handler is not None:
-            await known[handler].handle(doing.message, doing)
-        elif steps is not None:
-            await _follow(doing, mappings.read(steps))
-        else:
-            raise Stopped([ONE_WAY()])
-    except Refused as refused:
-        raise Stopped(refused.errors) from None
 
 
 async def _actor(services: Services, user_id: UUID, line: str) -> Actor:
@@ -261,7 +382,9 @@ async def _actor(services: Services, user_id: UUID, line: str) -> Actor:
 
 
 def message_of(row: Any) -> IncomingMessage:
-    """A claimed request as handlers get it; raises `Stopped` if its body cannot be read."""
+    """A claimed request as handlers get it; raises `Stopped` if its body cannot be read, or was removed."""
+    if row.body is None:
+        raise Stopped([BODY_GONE()])
     return read_message(
         ids.show("inr", row.id),
         row.name,
@@ -290,130 +413,3 @@ def read_message(
     except Unreadable as problem:
         raise Stopped([UNREADABLE("body", problem=str(problem))]) from None
     return IncomingMessage(shown, source, line, received_at, content_type, headers, query, raw, body)
-
-
-# -- doing
-
-
-@dataclass
-class DoingInOne:
-    """Does things in one transaction and remembers what came of them."""
-
-    services: Services
-    session: Unit
-    actor: Actor
-    message: IncomingMessage
-    done: list[Done] = field(default_factory=list)
-    commands: list[Command | None] = field(default_factory=list)
-
-    @cached_property
-    def access(self) -> Access:
-        """What the source's user may see."""
-        return self.services.access(self.actor)
-
-    async def perform(self, command: Command, step: str | None = None) -> Outcome:
-        """Perform a command; raises `Stopped` with the step when it is refused."""
-        name = step or str(len(self.done))
-        options = Options(line=self.message.line, request_id=self.message.id, channel=CHANNEL)
-        try:
-            outcome = await perform_within(self.services, self.session, self.actor, command, options)
-        except Refused as refused:
-            raise Stopped(refused.errors, name, command.kind) from None
-        self._note(Done(name, command.kind, outcome.type, self._shown(outcome), _approval(outcome)), command)
-        return outcome
-
-    async def perform_kind(self, step: str, kind: str, body: Mapping[str, Any]) -> Done:
-        """Perform a command given as data."""
-        spec = self.services.registry.commands.get(kind)
-        if spec is None:
-            raise Stopped([UNKNOWN_COMMAND("command", command=kind)], step, kind)
-        odd = not_storable(body, "")
-        if odd:
-            raise Stopped(odd, step, kind)
-        try:
-            command = spec.command.model_validate(dict(body))
-        except ValidationError as error:
-            raise Stopped(user_errors(error), step, kind) from None
-        await self.perform(command, step)
-        return self.done[-1]
-
-    async def find(self, step: str, type_name: str, where: Mapping[str, Any], *, first: bool) -> Done:
-        """Find a record."""
-        kind = self.services.registry.types.get(type_name)
-        if kind is None:
-            raise Stopped([UNKNOWN_TYPE("find", type=type_name)], step)
-        try:
-            key = await found(self.session, self.access, kind, where, first=first)
-        except Refused as refused:
-            raise Stopped(refused.errors, step) from None
-        shown = () if key is None else (ids.show(kind.prefix or "rec", key),)
-        return self._note(Done(step, None, type_name, shown), None)
-
-    def skip(self, step: str, command: str | None, approval: str | None = None) -> Done:
-        """Leave a step out, perhaps because what it needs waits for an approval."""
-        return self._note(Done(step, command, approval=approval, skipped=True), None)
-
-    def _note(self, done: Done, command: Command | None) -> Done:
-        self.done.append(done)
-        self.commands.append(command)
-        return done
-
-    def _shown(self, outcome: Outcome) -> tuple[str, ...]:
-        kind = self.services.registry.types.get(outcome.type)
-        prefix = (kind.prefix if kind else None) or "rec"
-        return tuple(ids.show(prefix, one) for one in outcome.ids)
-
-
-def _approval(outcome: Outcome) -> str | None:
-    return ids.show("apr", outcome.approval) if outcome.approval else None
-
-
-async def _follow(doing: DoingInOne, mapping: IncomingMapping) -> None:
-    """Take the steps of a mapping in order. One that uses what waits for an approval is left out with it."""
-    document = doing.message.document()
-    results: dict[str, Any] = {}
-    document["steps"] = results
-    for position, step in enumerate(mapping.steps):
-        name = step.name or str(position)
-        try:
-            done = await _take(doing, position, name, step, document)
-        except Unmapped as unmapped:
-            raise Stopped([unmapped.error], name, step.command) from None
-        results[name] = _result(done)
-
-
-async def _take(
-    doing: DoingInOne, position: int, name: str, step: IncomingStep, document: Mapping[str, Any]
-) -> Done:
-    if not mappings.applies(position, step, document):
-        return doing.skip(name, step.command)
-    waits = next((r["approval"] for r in _used(step, document) if r and r["approval"] and not r["id"]), None)
-    if waits is not None:
-        return doing.skip(name, step.command, waits)
-    values = mappings.values_of(position, step, document)
-    if step.command is not None:
-        return await doing.perform_kind(name, step.command, values)
-    if step.where.keys() - values.keys():  # what to find by is not there, so nothing is
-        return doing.skip(name, None)
-    return await doing.find(name, step.find or "", values, first=step.first)
-
-
-def _used(step: IncomingStep, document: Mapping[str, Any]) -> Sequence[Any]:
-    return [document["steps"].get(name) for name in sorted(mappings.names_of(step))]
-
-
-def _result(done: Done) -> dict[str, Any] | None:
-    """How expressions see a step: null where it found nothing or was left out."""
-    if not done.ids and done.approval is None:
-        return None
-    first = done.ids[0] if done.ids else None
-    return {"id": first, "ids": list(done.ids), "approval": done.approval}
-
-
-def _clean(value: Any) -> Any:
-    """A JSON value without characters that no database keeps."""
-    if isinstance(value, str):
-        return value.replace("\0", "").encode(errors="replace").decode()[:_MOST_TEXT]
-    if isinstance(value, Mapping):
-        return {_clean(str(key)): _clean(one) for key, one in value.items()}
-    return [_clean(one) for one in value] if isinstance(value, list | tuple) else value

@@ -17,7 +17,7 @@ from crm_core.commands import Part
 from crm_core.errors import Fault
 from crm_core.incoming.addresses import Address, client_of, is_allowed
 from crm_core.incoming.expressions import Failed, evaluate
-from crm_core.incoming.models import IncomingState
+from crm_core.incoming.models import IncomingOrder, IncomingState
 from crm_core.incoming.parsing import Unreadable, read_body
 from crm_core.incoming.queries import keeping, kept, source_at
 from crm_core.incoming.sealing import valid_secrets
@@ -25,6 +25,8 @@ from crm_core.incoming.settings import IncomingSettings
 from crm_core.incoming.verifier import Answer, Arrived, Unverified, Verified, Verifier
 from crm_core.work import Services
 
+RECEIVED: Final = "incoming"
+"""What those who process requests hear of, in the process that received one."""
 MOST_KEY: Final = 64
 _MOST_DEDUPE: Final = 200
 _MOST_VALUES: Final = 60
@@ -176,6 +178,7 @@ async def _kept(
         "source_id": source.id,
         "line": source.line,
         "dedupe_key": key,
+        "order_key": order_key(source, call.headers, call.query, verified, content_type),
         "content_type": content_type,
         "headers": without_secrets(call.headers, {str(v).lower() for v in source.options.values()}),
         "query": without_secrets(call.query, frozenset()),
@@ -192,7 +195,7 @@ async def _kept(
         new = (await session.execute(keeping(services.database.dialect, values))).scalar()
         known: UUID = new or (await session.execute(kept(source.id, key))).scalar_one()
     services.count("incoming_received" if new else "incoming_repeated", "", 1)
-    services.stirred()
+    services.stirred(RECEIVED)
     shown = ids.show("inr", known)
     said = verified.reply or Answer(orjson.dumps({"id": shown, "duplicate": new is None}))
     status = 200 if verified.reply is not None or new is None else 202
@@ -214,11 +217,29 @@ def dedupe_key(
     the digest of the body.
     """
     found = _named_key(wanted, headers, query, verified, content_type) if wanted else verified.key
-    if not found:
-        return f"sha256:{hashlib.sha256(verified.body).hexdigest()}"
-    if len(found) > _MOST_DEDUPE or _NO_TEXT.search(found):
-        return f"sha256:{hashlib.sha256(found.encode(errors='surrogatepass')).hexdigest()}"
-    return found
+    return _short(found) if found else f"sha256:{hashlib.sha256(verified.body).hexdigest()}"
+
+
+def order_key(
+    source: Any, headers: Mapping[str, str], query: Mapping[str, str], verified: Verified, content_type: str
+) -> str | None:
+    """What a request waits for the earlier ones of: the source, or its subject; None: for none.
+
+    A request whose subject is not found waits for none either.
+    """
+    if source.ordered == IncomingOrder.SOURCE:
+        return "*"
+    if source.ordered != IncomingOrder.SUBJECT or source.about is None:
+        return None
+    found = _named_key(source.about, headers, query, verified, content_type)
+    return f"={_short(found)}" if found else None
+
+
+def _short(key: str) -> str:
+    """A key as it is, or the digest of one that is too long or no text."""
+    if len(key) < _MOST_DEDUPE and not _NO_TEXT.search(key):
+        return key
+    return f"sha256:{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _named_key(

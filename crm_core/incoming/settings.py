@@ -31,7 +31,15 @@ class IncomingSettings(BaseModel):
         le=86_400,
         description="Replay window of sources that set none, seconds; 0: none (防重放窗口).",
     )
-    at_once: int = Field(4, ge=1, le=100, description="Requests one process works on at the same time.")
+    at_once: int = Field(
+        4, ge=1, le=100, description="Transactions in which one process works on requests at the same time."
+    )
+    batch: int = Field(
+        80,
+        ge=1,
+        le=1_000,
+        description="Most requests one process takes at a time, shared by these transactions.",
+    )
     poll_seconds: float = Field(
         0.5, ge=0, le=60, description="How often a process looks for requests to process; 0: never."
     )

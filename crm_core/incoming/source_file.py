@@ -43,13 +43,15 @@ class SourceEntry(BaseModel):
     window_seconds: int | None = None
     body_bytes: int | None = None
     dedupe: str | None = None
+    ordered: str = "NONE"
+    about: str | None = None
     handler: str | None = None
     mapping: list[dict[str, Any]] | None = None
     enabled: bool = True
 
     def settings(self) -> dict[str, Any]:
         """What a command sets of it, besides name, verifier, secret and actor."""
-        names = ("options", "addresses", "dedupe", "handler", "mapping", "enabled")
+        names = ("options", "addresses", "dedupe", "ordered", "about", "handler", "mapping", "enabled")
         more = ("window_seconds", "body_bytes")
         return {n: getattr(self, n) for n in names} | {
             n: value for n in more if (value := getattr(self, n)) is not None

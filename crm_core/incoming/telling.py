@@ -26,9 +26,12 @@ _A_DAY: Final = timedelta(days=1)
 
 
 async def tell_if_failing(services: Services, session: Unit, row: Any, reason: str, now: datetime) -> None:
-    """Tell them in this transaction, if as many requests of the source failed as the settings say."""
+    """Tell them in this transaction, if as many requests of the source failed as the settings say.
+
+    One that others wait for is enough.
+    """
     count = (await session.execute(failed_since(row.source_id, now - _A_DAY))).scalar_one()
-    if count < settings_of(services).tell_after:
+    if row.order_key is None and count < settings_of(services).tell_after:
         return
     work = Work(
         services, session, system((row.line,), "incoming"), Options(line=row.line, channel="incoming")

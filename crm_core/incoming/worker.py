@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from crm_core.errors import Fault
 from crm_core.incoming.processing import work_off
-from crm_core.incoming.receiving import settings_of
+from crm_core.incoming.receiving import RECEIVED, settings_of
 from crm_core.logs import logger
 from crm_core.registry import Worker
+from crm_core.stirring import first_of
 from crm_core.work import Services
 
 _AT_ONCE: Final = 100
@@ -18,22 +18,21 @@ PAUSE_WHEN_AWAY: Final = 2.0
 
 
 async def run(services: Services, stop: asyncio.Event) -> None:
-    """Process what comes until `stop` is set; whatever goes wrong, the next look may go well."""
+    """Process what comes until `stop` is set: at once what this process received, else each `poll_seconds`."""
     pause = settings_of(services).poll_seconds
     if not pause:
         return
     log = logger(services.settings.log_level)
-    while not stop.is_set():
-        wait = pause
-        try:
-            if await work_off(services, _AT_ONCE):
-                continue
-        except Fault as fault:
-            log.warning("incoming requests are put off", reason=str(fault))
-            wait = PAUSE_WHEN_AWAY
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await stop.wait()
+    with services.stirred.listening(RECEIVED) as received:
+        while not stop.is_set():
+            received.clear()
+            try:
+                while await work_off(services, _AT_ONCE) and not stop.is_set():
+                    pass
+            except Fault as fault:
+                log.warning("incoming requests are put off", reason=str(fault))
+                await first_of(PAUSE_WHEN_AWAY, stop)
+            await first_of(pause, received, stop)
 
 
 WORKERS: Final = (Worker("incoming", run),)

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from crm_core.jobs import queries
 from crm_core.jobs.context import Claim
+from crm_core.jobs.dying import announce
 from crm_core.jobs.models import JobState
 from crm_core.work import Services
 
@@ -92,8 +93,12 @@ class Claims:
         return await self.services.database.attempt(do)
 
     async def _write(self, session: Unit, ended: Sequence[Outcome], now: datetime) -> None:
-        if ended:
-            await session.execute(queries.OUTCOME, [_values(one, now) for one in ended])
+        if not ended:
+            return
+        await session.execute(queries.OUTCOME, [_values(one, now) for one in ended])
+        dead = [one.claim.id for one in ended if one.state is JobState.DEAD]
+        if dead:
+            await announce(self.services, session, dead, now)
 
     def _claim(self, row: Row[Any]) -> Claim:
         return Claim(
@@ -103,13 +108,17 @@ class Claims:
 
 
 async def reap(services: Services) -> Sequence[tuple[str, str]]:
-    """Take jobs from holders that are gone; name and new state of each."""
+    """Take jobs from holders that are gone; name and new state of each. Those that die of it are announced."""
     now = services.clock()
     if not await services.database.fetch(queries.lost(now)):
         return []
 
     async def do(session: Unit) -> Sequence[tuple[str, str]]:
-        return [(row.name, row.state) for row in await session.execute(queries.reaping(now))]
+        rows = (await session.execute(queries.reaping(now))).all()
+        dead = [row.id for row in rows if row.state == JobState.DEAD]
+        if dead:
+            await announce(services, session, dead, now)
+        return [(row.name, row.state) for row in rows]
 
     return await services.database.attempt(do)
 

@@ -30,6 +30,7 @@ async def enqueue(
     *,
     line: str | None = None,
     at: datetime | None = None,
+    requester_id: UUID | None = None,
 ) -> UUID:
     """Have a job done after this transaction commits (入队), by whoever acts here.
 
@@ -39,6 +40,7 @@ async def enqueue(
         arguments: what it is about, in the form the job declares.
         line: the business line it belongs to; default: the one acted in.
         at: not before this moment (UTC); default: at once.
+        requester_id: the user it is done for; default: who acts here.
 
     Returns:
         Its id; of a unique job that is open already, that one's id.
@@ -50,7 +52,7 @@ async def enqueue(
     labels = {"request": work.options.request_id} if work.options.request_id else {}
     row = row_of(
         declared(work.registry, job), arguments, now=work.now, at=at, line=line or work.line,
-        requester_id=work.actor.user_id, labels=labels,
+        requester_id=requester_id or work.actor.user_id, labels=labels,
     )  # fmt: skip
     if row["unique_key"] is not None:
         await work.flush()

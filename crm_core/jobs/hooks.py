@@ -14,10 +14,11 @@ from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType
-from crm_core.jobs import commands, graphql, models
+from crm_core.jobs import commands, events, graphql, models
 from crm_core.jobs.forgetting import CHORE
 from crm_core.jobs.queries import MANAGE, READ
 from crm_core.jobs.settings import JobsSettings
+from crm_core.outbox.events import Event
 from crm_core.registry import Chore, RoleTemplate, Scope, Worker
 from crm_core.work import Services
 
@@ -47,6 +48,12 @@ def crm_queries() -> Sequence[Field | type]:
 def crm_commands() -> Mapping[type[Command], Perform]:
     """Trying again, cancelling."""
     return commands.COMMANDS
+
+
+@hookimpl
+def crm_events() -> Sequence[type[Event]]:
+    """Facts about jobs."""
+    return events.EVENTS
 
 
 @hookimpl

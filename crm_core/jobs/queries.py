@@ -165,7 +165,7 @@ def reaping(now: datetime) -> Update:
         update(_J)
         .where(_J.c.id.in_(select(some.c.id)))
         .values(**_ending(state, moment), next_at=now, last_error=GONE)
-        .returning(_J.c.name, _J.c.state)
+        .returning(_J.c.id, _J.c.name, _J.c.state)
     )
 
 

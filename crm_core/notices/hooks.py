@@ -13,7 +13,7 @@ from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType
-from crm_core.notices import commands, graphql, models
+from crm_core.notices import commands, dead_jobs, graphql, models
 from crm_core.notices.bots import BOT
 from crm_core.notices.delivering import deliver_due
 from crm_core.notices.forgetting import CHORE
@@ -21,7 +21,7 @@ from crm_core.notices.mail import MAIL
 from crm_core.notices.notifier import Notifier
 from crm_core.notices.queries import ADMIN, SELF
 from crm_core.notices.settings import NoticesSettings
-from crm_core.registry import Chore, NoticeKind, RoleTemplate, Scope
+from crm_core.registry import Chore, NoticeKind, Receiver, RoleTemplate, Scope
 
 TOLD = (
     "sales", "steward", "team_leader", "sales_manager", "line_manager", "regional_director", "marketing_gm",
@@ -74,7 +74,7 @@ def crm_notifiers() -> Sequence[Notifier]:
 
 @hookimpl
 def crm_notice_kinds() -> Sequence[NoticeKind]:
-    """What `crm notices test` sends."""
+    """What `crm notices test` sends; jobs that have died."""
     return (
         NoticeKind(
             TEST,
@@ -83,7 +83,14 @@ def crm_notice_kinds() -> Sequence[NoticeKind]:
             "这是一条测试通知，发送给 {name}。\n收到即表示该渠道可用。",
             "This is a test notice to {name}.\nIf you read it, the channel works.",
         ),
+        dead_jobs.NOTICE_KIND,
     )
+
+
+@hookimpl
+def crm_receivers() -> Sequence[Receiver]:
+    """Jobs that have died."""
+    return (dead_jobs.RECEIVER,)
 
 
 @hookimpl

@@ -72,8 +72,14 @@ def troubles(work: Work, wish: Mapping[str, Any], given: Iterable[str]) -> Itera
         yield from _scopes(work, wish["scopes"])
     if wish.get("ca") and "ca" in asked:
         yield from _certificates(wish["ca"])
-    if wish.get("document") and "document" in asked:
-        problems = problems_of(work.registry, work.services.settings.limits, wish["document"])
+    if "document" in asked:
+        yield from document_troubles(work, wish.get("document"))
+
+
+def document_troubles(work: Work, document: str | None) -> Iterator[UserError]:
+    """Why a stored document cannot be run with this schema."""
+    if document:
+        problems = problems_of(work.registry, work.services.settings.limits, document)
         yield from (DOCUMENT("document", problem=problem) for problem in problems)
 
 

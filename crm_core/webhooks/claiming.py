@@ -72,6 +72,19 @@ class Tried:
     at: datetime
 
 
+class UnfitDocument(Exception):
+    """The stored document of an endpoint cannot be run with this schema: nothing is taken for it, no attempt is lost."""
+
+    def __init__(self, endpoint_id: UUID, line: str, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.endpoint_id, self.line = endpoint_id, line
+
+    @property
+    def why(self) -> str:
+        """Why the endpoint is paused, in both languages where they differ."""
+        return f"document (查询文档与接口不符): {self}"[:MOST_ERROR]
+
+
 def settings_of(services: Services) -> WebhooksSettings:
     """The settings of this room."""
     settings = services.registry.settings["webhooks"]
@@ -88,14 +101,17 @@ def form_of(endpoint: Any) -> Form:
 async def claim(services: Services, endpoint_id: UUID, most: int, *, alone: bool) -> Sequence[Taken]:
     """Take up to so many deliveries of an endpoint that are due; nobody else has them until their lease ends.
 
-    `alone`: the endpoint is failing or has a rate, so that one process at a time takes from it.
+    `alone`: the endpoint is failing or has a rate, so that one process at a time takes from it. Raises `UnfitDocument`;
+    then the endpoint rests for a minute.
     """
     now = services.clock()
 
-    async def do(session: Unit) -> Sequence[Taken]:
+    async def do(session: Unit) -> Sequence[Taken] | UnfitDocument:
         return await _claimed(services, session, endpoint_id, most, now, alone=alone)
 
     taken = await services.database.attempt(do)
+    if isinstance(taken, UnfitDocument):
+        raise taken
     if any(one.body is None for one in taken):
         return await _shaped(services, taken)
     return taken
@@ -103,13 +119,14 @@ async def claim(services: Services, endpoint_id: UUID, most: int, *, alone: bool
 
 async def _claimed(
     services: Services, session: Unit, endpoint_id: UUID, most: int, now: datetime, *, alone: bool
-) -> Sequence[Taken]:
+) -> Sequence[Taken] | UnfitDocument:
     endpoint = (await session.execute(queries.endpoint(endpoint_id, alone=alone))).first()
     if endpoint is None or not _may_send(endpoint, now) or (_is_limited(endpoint) and not alone):
         return ()
-    if not _fits(services, endpoint):
+    problems = _document_problems(services, endpoint)
+    if problems:
         await session.execute(queries.resting(endpoint_id, now + _UNFIT_WAIT))
-        return ()
+        return UnfitDocument(endpoint_id, endpoint.line, problems)
     most = _most(endpoint, most)
     rows = (await session.execute(queries.due(endpoint_id, now, most))).all()
     until = now + timedelta(seconds=settings_of(services).lease_seconds)
@@ -127,11 +144,11 @@ def _may_send(endpoint: Row[Any], now: datetime) -> bool:
     return endpoint.state in queries.SENDING and not rests
 
 
-def _fits(services: Services, endpoint: Row[Any]) -> bool:
-    """Whether the endpoint's document fits the schema; until it does, its deliveries wait and nothing is tried."""
+def _document_problems(services: Services, endpoint: Row[Any]) -> Sequence[str]:
+    """Why the endpoint's document cannot be run with this schema; nothing when it can, or there is none."""
     if endpoint.document is None:
-        return True
-    return not problems_of(services.registry, services.settings.limits, endpoint.document)
+        return ()
+    return problems_of(services.registry, services.settings.limits, endpoint.document)
 
 
 def _is_limited(endpoint: Row[Any]) -> bool:

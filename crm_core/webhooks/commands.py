@@ -351,8 +351,9 @@ class ResumeWebhook(_OfEndpoint):
 
 
 async def resume(work: Work, command: ResumeWebhook) -> WebhookEndpoint:
-    """The endpoint, whose waiting deliveries are due now, or are cancelled."""
+    """The endpoint, whose waiting deliveries are due now, or are cancelled; refused while its document does not fit."""
     endpoint = _in_use(work)
+    errors.raise_if(list(checking.document_troubles(work, endpoint.document)))
     endpoint.state, endpoint.state_reason = WebhookState.ACTIVE.value, None
     endpoint.failures, endpoint.failing_since, endpoint.resting_until = 0, None, None
     work.record(WebhookResumed.of(endpoint))

@@ -19,7 +19,17 @@ from crm_core.errors import Fault
 from crm_core.keyring import KeyringError
 from crm_core.logs import logger
 from crm_core.webhooks import queries
-from crm_core.webhooks.claiming import Health, Taken, Tried, claim, give_back, record, renew, settings_of
+from crm_core.webhooks.claiming import (
+    Health,
+    Taken,
+    Tried,
+    UnfitDocument,
+    claim,
+    give_back,
+    record,
+    renew,
+    settings_of,
+)
 from crm_core.webhooks.documents import unfit_documents
 from crm_core.webhooks.guard import Resolve, resolve_by_system
 from crm_core.webhooks.judging import Answer, judged
@@ -164,7 +174,7 @@ class Sender:
         found = await unfit_documents(services.registry, services.settings.limits, services.database)
         for endpoint_id, problems in found.items():
             self._log.error(
-                "webhook document does not fit; its deliveries wait",
+                "webhook document does not fit; its endpoint is paused when something is due",
                 endpoint=ids.show("whe", endpoint_id),
                 problems=list(problems)[:3],
             )
@@ -235,8 +245,12 @@ class Sender:
             return True
         room = lane.appetite - len(lane.tasks)
         began = asyncio.get_running_loop().time()
-        async with self._claims:
-            taken = await claim(self._services, lane.endpoint_id, room, alone=lane.limited)
+        try:
+            async with self._claims:
+                taken = await claim(self._services, lane.endpoint_id, room, alone=lane.limited)
+        except UnfitDocument as unfit:
+            await self._pause(unfit.endpoint_id, unfit.line, unfit.why)
+            return False
         if not taken:
             return False
         lane.in_order = taken[0].endpoint.ordered == WebhookOrder.SUBJECT

@@ -16,6 +16,7 @@ from crm_core.approvals.words import (
     ApprovalTaskState,
     Approve,
     Attach,
+    Copy,
     Delegate,
     Expire,
     Recall,
@@ -24,6 +25,7 @@ from crm_core.approvals.words import (
     Resubmit,
     Return,
     Seat,
+    Settle,
     State,
     Task,
     Transfer,
@@ -113,6 +115,8 @@ def check_permission(before: State, verb: Verb, actor: UUID, roles: frozenset[st
     if isinstance(verb, Attach) and actor != before.requester:
         own = (one.may(actor, roles) and one.state is OPEN for one in before.tasks)
         assert any(own), "papers of somebody who is not asked"
+    if before.status is ApprovalState.PERFORMING:
+        assert isinstance(verb, Settle | Copy), f"{verb.name} while a job performs it"
     if isinstance(verb, Recall):
         assert before.performed, "recalled what was never performed"
 

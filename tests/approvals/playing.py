@@ -82,7 +82,11 @@ OUTCOMES = (
     ApprovalState.CONFLICT,
     ApprovalState.NEEDS_ADOPTION,
     ApprovalState.STALE,
+    ApprovalState.PERFORMING,
+    ApprovalState.PERFORMING,
 )
+ENDINGS = OUTCOMES[:5]
+"""What comes of performing, at once or by a job."""
 
 
 @dataclass
@@ -268,6 +272,8 @@ class Game:
         if state.status is ApprovalState.NEEDS_ADOPTION:
             signers = {task.signer for task in state.tasks}
             return Adopt(), next((who for who in EVERYBODY if who not in signers), state.requester)
+        if state.status is ApprovalState.PERFORMING:
+            return Settle(ApprovalState.APPROVED), SYSTEM
         if state.status is not ApprovalState.PENDING:
             return Resubmit(self._coin()), state.requester
         able = self._able()
@@ -298,6 +304,8 @@ class Game:
         assert after.log == (*before.log, Entry(verb, actor, NOW)), "the log does not tell it"
         if isinstance(verb, Remove):
             self._remove(before, verb.task)
+        if isinstance(verb, Settle):
+            self._settle(before, verb)
         self._note(before, verb, actor, after)
         self.told.update({e.task.id: e.task for e in effects if isinstance(e, TaskMoved)})
         assert self.told == {task.id: task for task in after.tasks}, "the effects do not tell all"
@@ -310,6 +318,12 @@ class Game:
         self._answer(effects)
         self._hand_on()
         self._look()
+
+    def _settle(self, before: State, verb: Settle) -> None:
+        """It is performed once, by whoever was asked to."""
+        assert before.status in (ApprovalState.APPROVED, ApprovalState.PERFORMING), "settled without approval"
+        assert not before.performed, "settled when it was performed already"
+        self.performed += verb.outcome is ApprovalState.APPROVED
 
     def _remove(self, before: State, key: UUID) -> None:
         """He is not asked any more, nor those whom he brought in and who have not answered."""
@@ -358,7 +372,6 @@ class Game:
         assert self.state.status is ApprovalState.APPROVED, "performed without approval"
         assert self.performed == 0, "performed twice"
         outcome = ApprovalState.APPROVED if self.hurried else self.random.choice(OUTCOMES)
-        self.performed += outcome is ApprovalState.APPROVED
         self._step(Settle(outcome))
 
     def _look(self) -> None:
@@ -371,6 +384,8 @@ class Game:
             ), "nobody can act on it"
         elif state.status is ApprovalState.RETURNED:
             assert state.requester not in self.disabled, "it came back to somebody who left"
+        elif state.status is ApprovalState.PERFORMING:
+            assert not state.performed, "performed already, and being performed"
         assert state.performed == (self.performed == 1), "it is not known whether it was performed"
         if self.ended is not None and self.ended is not state.status:
             assert (self.ended, state.status) == (ApprovalState.APPROVED, ApprovalState.WITHDRAWN), (
@@ -430,6 +445,7 @@ _FITTING: dict[ApprovalState, tuple[Maker, ...]] = {
     ApprovalState.CONFLICT: (lambda game, _actor, _key: Resubmit(game._coin()),),
     ApprovalState.NEEDS_ADOPTION: (lambda _game, _actor, _key: Adopt(),),
     ApprovalState.APPROVED: (lambda _game, _actor, _key: Recall(),),
+    ApprovalState.PERFORMING: (lambda game, _actor, _key: Settle(game.random.choice(ENDINGS)),),
 }
 
 

@@ -35,7 +35,7 @@ async def test_the_demo_company_is_made_once_and_waits_for_a_signature(tmp_path:
         audited = database.execute(
             "SELECT count(*) FROM audit_entries WHERE kind = 'customer.create'"
         ).fetchone()[0]
-    assert counts["customers"] == counts["customer_lines"] == audited == 40
+    assert counts["customers"] == counts["customer_lines"] == audited == 60
     assert min(counts.values()) > 0
     assert waiting == [("customer.move_stage", "PENDING")]
 

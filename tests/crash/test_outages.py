@@ -16,7 +16,7 @@ import pytest
 from crm_core.testing import postgres
 from tests.crash.crashing import Crew, Run
 
-SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 5)
+SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 60)
 
 
 @dataclass

@@ -34,6 +34,13 @@ NOT_A_PERSON = {
     "feed_state": {"name"},
     "jobs": {"name"},
     "job_schedules": {"name"},
+    "telecom_elite_rates": {"name", "note"},
+    "telecom_elite_standards": {"salary"},
+    "telecom_elite_teams": {"name"},
+    "telecom_elite_distributions": {"remark"},
+    "telecom_elite_actions": {"note"},
+    "telecom_elite_revenue_projects": {"name"},
+    "telecom_elite_tenders": {"name"},
 }
 
 

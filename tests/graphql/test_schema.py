@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from graphql import (
@@ -18,12 +19,15 @@ from graphql import (
     validate_schema,
 )
 
+from crm_core.access.models import User
+from crm_core.commands import Command, Part
 from crm_core.graphql.build import SchemaClash, build, core_schema
-from crm_core.graphql.fields import Field, field
+from crm_core.graphql.fields import Field, ObjectType, field
 from crm_core.loader import Candidate, load, parts_of
 from crm_core.registry import Registry
 from crm_core.schema import core_registry, schema_of, sdl
 from crm_core.settings import LineSettings, Settings
+from crm_core.work import Work
 from tests.graphql.shelf import SHELF
 from tests.loader.made import candidate, module
 
@@ -177,6 +181,77 @@ def test_a_clash_names_both_owners(registry: Registry) -> None:
     )
     state = next(s for s in with_plugins(SHELF, again).plugins if s.name == "drawer")
     assert "field ShelfItem.note of drawer is already declared by shelf" in state.reason
+
+
+class UserCreateInput(Part):
+    """A part named as the input of a command of the core."""
+
+    words: str
+
+
+class TeamCreatePayload(Part):
+    """A part whose input has a name of its own."""
+
+    words: str
+
+
+class Jot(Command):
+    """Jot something down."""
+
+    kind = "jot.down"
+    scope = "user.read"
+    returns = "User"
+    parts: tuple[UserCreateInput, ...] = ()
+    more: TeamCreatePayload | None = None
+
+
+class JotAgain(Command):
+    """Jot something down, in another way."""
+
+    kind = "jot_down.again"
+    scope = "user.read"
+    returns = "User"
+    parts: tuple[TeamCreatePayload, ...] = ()
+
+
+async def jot(_work: Work, _command: Command) -> None:
+    """Nothing happens."""
+
+
+def quarantined_for(**hooks: Any) -> str:
+    state = next(s for s in with_plugins(candidate("jotter", module(**hooks))).plugins if s.name == "jotter")
+    return state.reason
+
+
+def test_a_part_named_like_the_input_of_a_command_is_refused_naming_both() -> None:
+    reason = quarantined_for(crm_commands=lambda: {Jot: jot})
+    assert "type UserCreateInput of" in reason
+    assert "command user.create of core" in reason
+    assert f"part {__name__}.UserCreateInput" in reason
+
+
+def test_two_parts_of_one_name_are_refused() -> None:
+    other = type("TeamCreatePayload", (Part,), {"__doc__": "Another.", "__module__": "elsewhere"})
+    second = type("JotMore", (JotAgain,), {"__annotations__": {"parts": list[other]}, "parts": []})  # type: ignore[valid-type]
+    second.kind = "jot.more"  # type: ignore[attr-defined]  # a command
+    reason = quarantined_for(crm_commands=lambda: {JotAgain: jot, second: jot})
+    assert "type TeamCreatePayloadInput of jotter is already declared by part" in reason
+    assert "elsewhere.TeamCreatePayload" in reason
+
+
+@pytest.mark.parametrize("name", ["UserCreateInput", "UserCreatePayload", "StringFilter"])
+def test_a_type_named_like_a_generated_one_is_refused_naming_both(name: str) -> None:
+    fields = (field("name", str, "A text."),)
+    own = ObjectType(name=name, table=User.__table__, description="A type.", fields=fields)
+    reason = quarantined_for(crm_types=lambda: (own,))
+    assert f"type {name} of" in reason
+    assert f"type {name} of jotter" in reason
+    assert "user.create" in reason or "filters by String" in reason
+
+
+def test_a_part_that_two_commands_share_is_one_type() -> None:
+    found = with_plugins(candidate("jotter", module(crm_commands=lambda: {JotAgain: jot})))
+    assert "TeamCreatePayloadInput" in core_schema(schema_of(found)).type_map
 
 
 def test_a_schema_of_ill_fitting_parts_is_refused(registry: Registry) -> None:

@@ -33,7 +33,16 @@ def package() -> Path:
     folder = Path(sys.prefix) / "share" / "crm" / PACKAGE
     if not (folder / "node_modules" / ".package-lock.json").is_file():  # written last
         folder.mkdir(parents=True, exist_ok=True)
-        words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PACKAGE]
+        words = [
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--fetch-retries=0",
+            "--prefix",
+            str(folder),
+            PACKAGE,
+        ]
         done = subprocess.run(
             [npm, *words], check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=folder
         )

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -148,6 +149,32 @@ async def test_a_server_that_is_killed_and_started_again(crm: Kit, server: NatsS
         await holds(server, len(await feed_of(crm)))
     await none_is_lost_and_none_double(crm, server)
     assert "events wait for their stream" in log.getvalue()
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.long)])
+async def test_events_wait_while_the_server_is_away_and_none_is_lost(
+    crm: Kit, server: NatsServer, seconds: float
+) -> None:
+    async with streaming(crm, sink_of(server)):
+        await happened(crm, 50)
+        await holds(server, 50)
+        server.stop()
+        began, waiting = time.monotonic(), 0
+        while time.monotonic() - began < seconds:
+            await happened(crm, 20)
+            waiting += 20
+            await asyncio.sleep(seconds / 10)
+        (cursor,) = [row for row in await cursors(crm.services) if row.receiver.startswith("nats:")]
+        events = await feed_of(crm)
+        assert cursor.position < events[-1].position
+        server.start()
+        back = time.monotonic()
+        await holds(server, len(events))
+        print(  # noqa: T201  # the figures are the result
+            f"NATS away for {seconds} s: {waiting} events waited, all in the stream"
+            f" {time.monotonic() - back:.1f} s after it was back"
+        )
+    await none_is_lost_and_none_double(crm, server)
 
 
 async def test_a_lost_line(crm: Kit, server: NatsServer) -> None:

@@ -13,6 +13,7 @@ from crm_core import ids
 from crm_core.db.base import Base
 from crm_core.event_schemas import schema_of
 from crm_core.graphql.fields import Mask
+from crm_core.notices.models import Notice
 from crm_core.outbox.events import RecordedEvent
 from crm_core.testing.kit import START, Kit
 from crm_core.webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -137,19 +138,51 @@ async def test_a_document_reads_no_more_than_its_endpoint(post: Post) -> None:
     assert not [one for one in request.json["data"]["users"]["nodes"] if one["email"]]
 
 
-async def test_a_document_that_fits_no_more_waits_and_costs_no_attempt(post: Post) -> None:
+async def no_longer_fits(post: Post, endpoint: str) -> None:
+    """The document asks for a field that the schema of a later version does not have."""
+    async with post.crm.database.transaction() as session:
+        row = await session.get_one(WebhookEndpoint, ids.read_as("whe", endpoint))
+        row.document = "query($subject: ID!) { customer(id: $subject) { name goneWithTheUpgrade } }"
+
+
+async def test_an_endpoint_whose_document_fits_no_more_is_paused_and_its_managers_are_told(
+    post: Post,
+) -> None:
+    await post.crm.actor("boss", role="line_manager")
     made = await post.endpoint(document=DOCUMENT)
     await post.customer()
-    async with post.crm.database.transaction() as session:
-        endpoint = await session.get_one(WebhookEndpoint, ids.read_as("whe", made))
-        endpoint.document = "{ nothingOfTheKind }"
+    await no_longer_fits(post, made)
     assert await post.send() == 0
+    endpoint = await post.state()
+    assert endpoint.state == "PAUSED"
+    assert "goneWithTheUpgrade" in endpoint.state_reason
     asked = await post.crm.data("{ webhookEndpoints { nodes { documentProblems } } }")
-    assert "nothingOfTheKind" in asked["webhookEndpoints"]["nodes"][0]["documentProblems"][0]
-    await post.crm.done("webhookUpdate", input={"id": made, "document": DOCUMENT}, line="east")
-    post.crm.clock.advance(minutes=1)
+    assert "goneWithTheUpgrade" in asked["webhookEndpoints"]["nodes"][0]["documentProblems"][0]
+    told = [row for row in await post.crm.rows(Notice) if row.kind == "webhook.paused"]
+    assert told
+    assert "goneWithTheUpgrade" in str(told[0].facts)
+    post.crm.clock.advance(hours=1)
+    assert await post.send() == 0
+    assert len([row for row in await post.crm.rows(Notice) if row.kind == "webhook.paused"]) == len(told)
+
+
+async def test_what_waited_for_a_mended_document_is_sent_when_its_endpoint_is_resumed(post: Post) -> None:
+    made = await post.endpoint(document=DOCUMENT, kinds=["customer.created"])
+    await post.customer("first")
+    await no_longer_fits(post, made)
     await post.send()
-    assert ((await post.delivery()).state, (await post.delivery()).attempts) == ("DELIVERED", 1)
+    await post.customer("second")
+    assert await post.send() == 0
+    refused = await post.crm.change("webhookResume", input={"id": made}, line="east")
+    assert [(one["code"], one["field"]) for one in refused["userErrors"]] == [
+        ("WEBHOOK_DOCUMENT", "document")
+    ]
+    await post.crm.done("webhookUpdate", input={"id": made, "document": DOCUMENT}, line="east")
+    assert await post.send() == 0, "who paused resumes"
+    await post.crm.done("webhookResume", input={"id": made}, line="east")
+    assert await post.send() == 2
+    assert [one.json["data"]["customer"]["name"] for one in post.sink.received] == ["first", "second"]
+    assert {(one.state, one.attempts) for one in await post.deliveries()} == {("DELIVERED", 1)}
 
 
 async def test_what_is_too_large_is_sent_thin_with_what_it_takes_to_fetch_it(post: Post) -> None:

@@ -216,11 +216,11 @@ async def test_two_senders_never_take_the_same_delivery(post: Post) -> None:
 
 
 async def test_a_lease_is_renewed_while_deliveries_wait_for_their_turn(post: Post) -> None:
-    post.configure(lease_seconds=1.0, timeout_seconds=0.5)
+    post.configure(lease_seconds=2.0, timeout_seconds=0.6)
     await post.endpoint(concurrency=1)
     for number in range(6):
         await post.customer(str(number))
-    post.sink.usual = Reply(seconds=0.3)
+    post.sink.usual = Reply(seconds=0.36)
     await post.send()
     assert len(post.sink.ids) == len(set(post.sink.ids)) == 6
     assert {one.attempts for one in await post.deliveries()} == {1}

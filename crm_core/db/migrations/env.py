@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import JSON, Connection
 
 from crm_core.db.base import Base
-from crm_core.db.types import TokenList, UtcDateTime
+from crm_core.db.types import ExactDecimal, TokenList, UtcDateTime
 
 
 def run() -> None:
@@ -50,7 +50,7 @@ def _refuse_broken_keys(*, ctx: MigrationContext, step: MigrationInfo, **_: Any)
 
 
 def _rendered(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
-    if kind == "type" and isinstance(item, UtcDateTime | TokenList):
+    if kind == "type" and isinstance(item, UtcDateTime | TokenList | ExactDecimal):
         autogen.imports.add(f"from crm_core.db.types import {type(item).__name__}")
         return f"{type(item).__name__}()"
     if kind == "type" and isinstance(item, JSON):

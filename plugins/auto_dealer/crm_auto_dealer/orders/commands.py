@@ -8,7 +8,6 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from crm_auto_dealer.moves import moved
 from crm_auto_dealer.orders.events import (
     OrderCancelled,
     OrderChanged,
@@ -41,6 +40,7 @@ from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused, UserError
 from crm_core.interactions.queries import local_day
 from crm_core.money import fen, yuan
+from crm_core.moves import moved
 from crm_core.work import Work
 
 DATED_AHEAD = Message(

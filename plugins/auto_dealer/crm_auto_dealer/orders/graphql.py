@@ -7,12 +7,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_
 
-from crm_auto_dealer.fields import record_fields
 from crm_auto_dealer.orders.models import OrderCard, OrderChange, OrderChangeState, OrderState
 from crm_auto_dealer.orders.queries import visible, visible_changes
 from crm_auto_dealer.scopes import ORDER_READ
 from crm_core.approvals.queries import READ as APPROVAL_READ
-from crm_core.graphql import ObjectType, connection, field, listing, query_connection, query_one, relation
+from crm_core.graphql import (
+    ObjectType,
+    connection,
+    field,
+    listing,
+    query_connection,
+    query_one,
+    record_fields,
+    relation,
+)
 from crm_core.graphql.fields import YUAN, Field
 from crm_core.interactions.timeline import source
 

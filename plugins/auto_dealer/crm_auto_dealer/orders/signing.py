@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from crm_auto_dealer.moves import moved
 from crm_auto_dealer.orders.commands import CHANGE_PENDING, changed, registered, rejected
 from crm_auto_dealer.orders.handing_in import OFFERED
 from crm_auto_dealer.orders.models import ORDER_CHANGE_LIFE, ORDER_LIFE, OrderCard, OrderChange
@@ -14,6 +13,7 @@ from crm_auto_dealer.orders.signers import SIGNERS, may_sign
 from crm_auto_dealer.scopes import ORDER_SIGN, ORDER_WRITE
 from crm_core.approvals.signatures import Signature, signatures
 from crm_core.errors import Message, Refused
+from crm_core.moves import moved
 from crm_core.registry import Document, PolicyTemplate
 from crm_core.work import Work
 

@@ -10,7 +10,6 @@ from annotated_types import Timezone
 from pydantic import Field, StringConstraints
 from sqlalchemy.exc import IntegrityError
 
-from crm_auto_dealer.moves import moved
 from crm_auto_dealer.people import consultant_for, require_customer
 from crm_auto_dealer.scopes import TEST_DRIVE_WRITE
 from crm_auto_dealer.settings import AutoDealerSettings
@@ -30,6 +29,7 @@ from crm_core.access.commands import UserId
 from crm_core.commands import Command, Perform, Ref
 from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused, UserError
+from crm_core.moves import moved
 from crm_core.work import Work
 
 NO_TEST_CAR = Message("AUTO_DEALER_NO_TEST_CAR", "{vin} is not a test-drive car.", "{vin} 不是试驾车。")

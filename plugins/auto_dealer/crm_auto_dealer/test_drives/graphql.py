@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from crm_auto_dealer.fields import record_fields
 from crm_auto_dealer.scopes import TEST_DRIVE_READ
 from crm_auto_dealer.test_drives.models import TestDrive, TestDriveState
 from crm_auto_dealer.test_drives.queries import visible
-from crm_core.graphql import ObjectType, connection, field, query_connection, query_one, relation
+from crm_core.graphql import (
+    ObjectType,
+    connection,
+    field,
+    query_connection,
+    query_one,
+    record_fields,
+    relation,
+)
 from crm_core.interactions.timeline import source
 
 TEST_DRIVE = ObjectType(

@@ -9,7 +9,6 @@ from uuid import UUID
 from annotated_types import Timezone
 from pydantic import AfterValidator, Field, StringConstraints
 
-from crm_auto_dealer.moves import moved
 from crm_auto_dealer.people import require_customer
 from crm_auto_dealer.scopes import PERSONAL_USE, VEHICLE_WRITE
 from crm_auto_dealer.vehicles import vin as vins
@@ -27,6 +26,7 @@ from crm_core.commands import Command, Money, Perform, Ref, invalid, omitted
 from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused
 from crm_core.money import fen
+from crm_core.moves import moved
 from crm_core.work import Work
 
 VIN_WRONG = Message(

@@ -1,0 +1,1 @@
+"""Quarterly and monthly appraisal of teams and members (考核)."""

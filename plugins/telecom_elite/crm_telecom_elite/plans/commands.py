@@ -1,0 +1,14 @@
+"""All commands of this room, and what they refuse."""
+
+from __future__ import annotations
+
+from crm_core.commands import Command, Perform
+from crm_telecom_elite.plans import acting, contacting, deciding, earning, inputs
+
+COMMANDS: dict[type[Command], Perform] = {
+    **contacting.COMMANDS,
+    **acting.COMMANDS,
+    **earning.COMMANDS,
+    **deciding.COMMANDS,
+}
+MESSAGES = (*inputs.MESSAGES, *contacting.MESSAGES, *earning.MESSAGES, *deciding.MESSAGES)

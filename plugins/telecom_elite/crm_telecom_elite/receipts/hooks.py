@@ -1,0 +1,16 @@
+"""What this room answers when asked."""
+
+from crm_telecom_elite.parts import Part
+from crm_telecom_elite.receipts import carrying, commands, events, graphql, incoming, inputs, models
+
+PART = Part(
+    tables=models.TABLES,
+    types=graphql.TYPES,
+    fields=graphql.FIELDS,
+    queries=graphql.QUERIES,
+    commands=commands.COMMANDS,
+    events=events.EVENTS,
+    messages=inputs.MESSAGES,
+    jobs=carrying.JOBS,
+    handlers=incoming.HANDLERS,
+)

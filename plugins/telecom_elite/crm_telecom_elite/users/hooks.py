@@ -1,0 +1,14 @@
+"""What this room answers when asked."""
+
+from crm_telecom_elite.parts import Part
+from crm_telecom_elite.users import commands, events, graphql, inputs, models
+
+PART = Part(
+    tables=models.TABLES,
+    types=graphql.TYPES,
+    fields=graphql.FIELDS,
+    queries=graphql.QUERIES,
+    commands=commands.COMMANDS,
+    events=events.EVENTS,
+    messages=inputs.MESSAGES,
+)
