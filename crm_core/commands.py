@@ -168,7 +168,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a command: done (`ids` of its records), held (`approval`), or refused (`errors`)."""
+    """What became of a command: done (`ids` of its records), held (`approval`), or refused (`errors`).
+
+    `read` is the JSON its caller wanted to read of the records, where it was read with the writing.
+    """
 
     type: str
     ids: tuple[UUID, ...] = ()
@@ -176,6 +179,7 @@ class Outcome:
     errors: tuple[UserError, ...] = ()
     replayed: bool = False
     changed: bool = True
+    read: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +246,9 @@ def invalid(message: Message, **params: Json) -> PydanticCustomError:
 def not_storable(value: object, path: str) -> list[UserError]:
     """Texts no database keeps (the character NUL, half of a surrogate pair), with the path of each."""
     if isinstance(value, str):
-        odd = "\0" in value or any("\ud800" <= c <= "\udfff" for c in value)
-        return (
-            [INVALID(path or None, problem="holds a character that is no text (含有非法字符)")] if odd else []
-        )
+        if "\0" not in value and _is_text(value):
+            return []
+        return [INVALID(path or None, problem="holds a character that is no text (含有非法字符)")]
     if isinstance(value, Mapping):
         inner = [(str(key), one) for key, one in value.items()]
     elif isinstance(value, list | tuple):
@@ -253,6 +256,15 @@ def not_storable(value: object, path: str) -> list[UserError]:
     else:
         return []
     return [e for key, one in inner for e in not_storable(one, f"{path}.{key}" if path else key)]
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written down: half of a surrogate pair cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def user_errors(error: ValidationError) -> tuple[UserError, ...]:

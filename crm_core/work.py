@@ -33,13 +33,15 @@ from crm_core.commands import (
     not_storable,
     user_errors,
 )
-from crm_core.db.base import Aggregate, Base
+from crm_core.db.base import Aggregate, Base, stamped
 from crm_core.db.session import Database
 from crm_core.db.unit import Unit, flush
+from crm_core.db.writer import Reading
 from crm_core.deadlines import WorkCalendar
 from crm_core.errors import Fault, Refused, UserError
+from crm_core.evidence import Told, audit_entry, outbox_rows
 from crm_core.graphql.access import Access
-from crm_core.graphql.context import Fetch
+from crm_core.graphql.context import Fetch, Then
 from crm_core.keyring import Keyring
 from crm_core.outbox.events import Event
 from crm_core.outbox.models import OutboxEvent
@@ -134,8 +136,7 @@ class Work:
         self.signer: UUID | None = None
         self.together = together
         self.changes = Changes(session, watch=together is None)
-        self.events: list[Event] = []
-        self._lines: list[str | None] = []
+        self._told: list[Told] = []
 
     @property
     def registry(self) -> Registry:
@@ -160,10 +161,10 @@ class Work:
 
     def record(self, event: Event) -> None:
         """Announce a fact: it becomes an outbox row of this transaction, and its record's version rises."""
-        self.events.append(event)
-        self._lines.append(self.line)
-        if inspect(event.subject).persistent:
-            self.touch(event.subject)
+        subject = event.subject
+        self._told.append((event, subject, self.line))
+        if inspect(subject).persistent:
+            self.touch(subject)
 
     def touch(self, record: Aggregate) -> None:
         """Count a change of the record's parts as a change of the record: its version rises."""
@@ -172,10 +173,7 @@ class Work:
 
     def add(self, record: RecordT) -> RecordT:
         """Add a new row; its moment of making is the work's."""
-        if hasattr(record, "created_at"):
-            record.created_at = self.now
-        if hasattr(record, "updated_at"):
-            record.updated_at = self.now
+        stamped(record, created_at=self.now, updated_at=self.now)
         self.session.add(record)
         return record
 
@@ -236,24 +234,28 @@ class Work:
         else:
             self.session.insert(statement.table, rows)
 
-    async def finish(self, command: Command, *, last: bool = False) -> None:
-        """Write pending rows with the audit entry and the events of everything recorded; `last`: nothing may follow."""
+    async def finish(
+        self, command: Command, *, last: bool = False, reading: Reading | None = None
+    ) -> bytes | None:
+        """Write pending rows with the audit entry and the events of everything recorded; `last`: nothing may follow.
+
+        Then what `reading` reads comes back, where writing can tell.
+        """
         if self.together is not None:
             self.changes.added(self.together.take())
         elif self.session.dirty or self.session.deleted:
             await flush(self.session)
         else:
             self.changes.collect()
-        await self.insert(_ENTRIES, [_audit(self, command)])
-        if self.events:
-            told = zip(self.events, self._lines, strict=True)
-            await self.insert(_EVENTS, [_outbox(self, e, line, n) for n, (e, line) in enumerate(told)])
-        self.events.clear()
-        self._lines.clear()
+        await self.insert(_ENTRIES, [audit_entry(self, command, self._told)])
+        if self._told:
+            await self.insert(_EVENTS, outbox_rows(self, self._told))
+        self._told.clear()
         if last:
-            await self.session.write_last()
-        elif self.together is None:
+            return await self.session.write_last(reading)
+        if self.together is None:
             await flush(self.session)
+        return None
 
 
 async def perform(
@@ -263,10 +265,12 @@ async def perform(
     body: Mapping[str, Any] | Command,
     options: Options,
     linger: AsyncExitStack | None = None,
+    then: Then | None = None,
 ) -> tuple[Outcome, Fetch | None]:
     """Perform one command in one transaction; refusals come back as data in the outcome.
 
-    A dry run is undone; with `linger` it stays readable (the second value) until that stack closes.
+    A dry run is undone; with `linger` it stays readable (the second value) until that stack closes. `then` tells what
+    will be read of its records: where the database can tell it while it writes them, it is in the outcome.
     """
     spec = services.registry.commands.get(kind)
     if spec is None:
@@ -285,7 +289,8 @@ async def perform(
         last = options.idempotency_key is None
 
         async def do(session: Unit) -> Outcome:
-            return await _performed(Work(services, session, actor, options), spec, command, last=last)
+            work = Work(services, session, actor, options)
+            return await _performed(work, spec, command, last=last, then=then)
 
         outcome = await services.database.attempt(do)
         services.stirred()
@@ -382,7 +387,9 @@ class _undone:  # noqa: N801  # reads as a word: enter_async_context(_undone(dat
                 return
 
 
-async def _performed(work: Work, spec: CommandSpec, command: Command, *, last: bool = False) -> Outcome:
+async def _performed(
+    work: Work, spec: CommandSpec, command: Command, *, last: bool = False, then: Then | None = None
+) -> Outcome:
     """Everything that is asked of a command, in order; `last`: nothing follows in its transaction."""
     remembered = await _remember(work, command)
     if remembered is not None:
@@ -396,9 +403,10 @@ async def _performed(work: Work, spec: CommandSpec, command: Command, *, last: b
             await work.finish(command, last=last)
             await _note(work, command, outcome)
             return outcome
-    result = await spec.perform(work, command)
-    await work.finish(command, last=last)
-    outcome = Outcome(command.result_type(), _ids(result))
+    ids = _ids(await spec.perform(work, command))
+    reading = then(ids) if then is not None and last else None
+    read = await work.finish(command, last=last, reading=reading)
+    outcome = Outcome(command.result_type(), ids, read=read)
     await _note(work, command, outcome)
     return outcome
 
@@ -610,74 +618,3 @@ async def _note(work: Work, command: Command, outcome: Outcome) -> None:
         shown = [str(one) for one in outcome.ids]
         approval = str(outcome.approval) if outcome.approval else None
         await keep(work.session, claimed, {"type": outcome.type, "ids": list(shown), "approval": approval})
-
-
-# -- evidence
-
-
-def _audit(work: Work, command: Command) -> dict[str, Any]:
-    named = command.subject_type or command.result_type()
-    subject = work.subject or next((e.subject for e in work.events if e.subject_type == named), None)
-    return {
-        "id": ids.uuid7(),
-        "created_at": work.now,
-        "kind": command.kind,
-        "actor_id": work.actor.user_id,
-        "actor_name": work.actor.name,
-        "token_id": work.actor.token_id,
-        "line": work.line,
-        "channel": work.options.channel,
-        "reason": work.options.reason,
-        "request_id": work.options.request_id,
-        "approval_id": work.approval,
-        "signer_id": work.signer,
-        "subject_type": named,
-        "subject_ref": _shown(work, named, subject.id) if subject is not None else None,
-        "command": without_secrets(command, work.services.keyring),
-        "changes": [
-            {"table": c.type, "id": str(c.id), "before": c.before, "after": c.after}
-            for c in work.changes.all()
-        ],
-    }
-
-
-def _shown(work: Work, type_name: str, key: UUID) -> str:
-    return ids.show(work.registry.types[type_name].prefix or "rec", key)
-
-
-def without_secrets(command: Command, keyring: Keyring) -> dict[str, Any]:
-    """The command's stored form with its most sensitive fields masked."""
-    return {
-        k: _hidden(command, k, v, keyring) if k in command.sensitive else v for k, v in command.body().items()
-    }
-
-
-def _hidden(command: Command, name: str, value: Any, keyring: Keyring) -> str | None:
-    """A keyed digest: it shows whether two values are the same, and cannot be found out by trying."""
-    return None if value is None else f"*** {keyring.blind(str(value), f'{command.kind}.{name}')[:12]}"
-
-
-def _outbox(work: Work, event: Event, line: str | None, ordinal: int) -> dict[str, Any]:
-    change = work.changes.of(event.subject)
-    before, after = (change.before, change.after) if change else ({}, {})
-    return {
-        "id": ids.uuid7(),
-        "created_at": work.now,
-        "kind": event.kind,
-        "schema_version": event.version,
-        "subject_type": event.subject_type,
-        "subject_id": event.subject.id,
-        "subject_ref": _shown(work, event.subject_type, event.subject.id),
-        "sequence": event.subject.version,
-        "ordinal": ordinal,
-        "line": line,
-        "actor_id": work.actor.user_id,
-        "actor_name": work.actor.name,
-        "reason": work.options.reason,
-        "request_id": work.options.request_id,
-        "occurred_at": work.now,
-        "before": before,
-        "after": after,
-        "changed_fields": sorted(set(after or {}) if before else set()),
-        "data": event.model_dump(mode="json"),
-    }

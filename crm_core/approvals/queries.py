@@ -45,8 +45,8 @@ async def what_concerns(
     """
     about = {"target": targets[0], "other": targets[-1], "subject": subject}
     if line is None:
-        return await session.rows("approvals anywhere", _concerns_anywhere, about)
-    return await session.rows("approvals", _concerns, {"line": line, **about})
+        return await session.seldom("approvals anywhere", _concerns_anywhere, about)
+    return await session.seldom("approvals", _concerns, {"line": line, **about})
 
 
 def _concerns() -> CompoundSelect[Any]:

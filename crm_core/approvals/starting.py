@@ -31,7 +31,8 @@ from crm_core.approvals.words import (
 from crm_core.commands import Change, Command
 from crm_core.db.base import Base
 from crm_core.errors import Message, Refused
-from crm_core.work import Work, without_secrets
+from crm_core.evidence import without_secrets
+from crm_core.work import Work
 
 FORBIDDEN = Message(
     "APPROVAL_FORBIDDEN",

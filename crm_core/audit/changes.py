@@ -7,18 +7,22 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import inspect
+from sqlalchemy.orm.attributes import instance_dict
 
 from crm_core.commands import Change
 from crm_core.db.base import Base
-from crm_core.db.unit import Pending, Unit
+from crm_core.db.unit import Unit
+from crm_core.db.waiting import Waiting
 from crm_core.errors import Json
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_AS_IT_IS = frozenset({str, int, bool, float})
 _UNINTERESTING = frozenset({"version", "updated_at", "search_tokens"})
 
 
@@ -29,9 +33,9 @@ class Changes:
         """Watch this session; `watch` False: hear of what was added from `added` alone."""
         self._found: dict[tuple[type[Base], Any], Change] = {}
         self._watching = True
-        self._session = session.sync_session
+        self._waiting = session.waiting
         if watch:
-            self._session.watches.append(self._collect)
+            self._waiting.watches.append(self._collect)
 
     def all(self) -> list[Change]:
         """Every change so far, in the order of first appearance."""
@@ -51,12 +55,12 @@ class Changes:
 
     def close(self) -> None:
         """Stop watching for good: the session goes on with other works."""
-        if self._collect in self._session.watches:
-            self._session.watches.remove(self._collect)
+        if self._collect in self._waiting.watches:
+            self._waiting.watches.remove(self._collect)
 
     def collect(self) -> None:
         """Note what waits to be written."""
-        self._collect(self._session)
+        self._collect(self._waiting)
 
     def added(self, records: Iterable[Base]) -> None:
         """Note records that are new and not yet written."""
@@ -67,15 +71,15 @@ class Changes:
         """Forget everything, after a savepoint was undone."""
         self._found.clear()
 
-    def _collect(self, session: Pending) -> None:
+    def _collect(self, waiting: Waiting) -> None:
         if not self._watching:
             return
-        for record in session.new:
-            filled = session.filled.get(record, {})
+        for record in waiting.new:
+            filled = waiting.filled.get(record, _NOTHING)
             self._found[_key(record)] = Change(_name(record), _id(record), None, _values(record, filled))
-        for record in session.dirty:
+        for record in waiting.dirty:
             self._add(record)
-        for record in session.deleted:
+        for record in waiting.deleted:
             self._found[_key(record)] = Change(_name(record), _id(record), _values(record), None)
 
     def _add(self, record: Base) -> None:
@@ -100,8 +104,22 @@ def _key(record: Base) -> tuple[type[Base], Any]:
 
 
 def _id(record: Base) -> Any:
-    keys = [getattr(record, str(column.key)) for column in inspect(type(record)).primary_key]
+    keys = [getattr(record, name) for name in _primary(type(record))]
     return keys[0] if len(keys) == 1 else tuple(keys)
+
+
+@cache
+def _primary(model: type[Base]) -> tuple[str, ...]:
+    """Attributes of a model's primary key."""
+    return tuple(str(column.key) for column in inspect(model).primary_key)
+
+
+@cache
+def _told(model: type[Base]) -> tuple[tuple[str, bool], ...]:
+    """A model's attributes that changes tell of, and whether they are most sensitive."""
+    sensitive = {name for name, declared in model.personal.items() if declared.category == "sensitive"}
+    names = (str(attribute.key) for attribute in inspect(model).column_attrs)
+    return tuple((name, name in sensitive) for name in names if name not in _UNINTERESTING)
 
 
 def _name(record: Base) -> str:
@@ -110,15 +128,14 @@ def _name(record: Base) -> str:
 
 def _values(record: Base, filled: Mapping[str, Any] = _NOTHING) -> dict[str, Json]:
     """The values of a new record; those that are mere defaults are left out."""
-    state = inspect(record)
-    loaded = state.dict
-    return {
-        key: _value(record, key, loaded[key])
-        for key in state.mapper.column_attrs.keys()  # noqa: SIM118  # no mapping, it has keys only
-        if loaded.get(key) is not None
-        and key not in _UNINTERESTING
-        and not (key in filled and filled[key] is loaded[key])
-    }
+    loaded = instance_dict(record)
+    found: dict[str, Json] = {}
+    for key, is_sensitive in _told(type(record)):
+        value = loaded.get(key)
+        if value is None or (key in filled and filled[key] is value):
+            continue
+        found[key] = masked(str(value)) if is_sensitive else plain(value)
+    return found
 
 
 def _value(record: Base, column: str, value: Any) -> Json:
@@ -135,14 +152,20 @@ def masked(value: str) -> str:
 
 def plain(value: Any) -> Json:
     """A column value as JSON."""
-    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, Enum)):
+    if value is None or type(value) in _AS_IT_IS:
+        return value  # type: ignore[no-any-return]  # one of these
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, UUID | Decimal):
         return str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, Enum):
-        return str(value.value)
+    return _nested(value)
+
+
+def _nested(value: Any) -> Json:
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     return [plain(v) for v in value] if isinstance(value, Iterable) else str(value)

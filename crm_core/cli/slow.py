@@ -24,7 +24,7 @@ from crm_core.db.explain import BIG, Explained, Scan, settled
 from crm_core.db.layout import laid_out
 from crm_core.errors import ConfigurationError, Fault
 from crm_core.graphql.build import core_schema
-from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.context import Context, Fetch, Then
 from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executor, Operation
 from crm_core.graphql.late import Given, Unplanned
@@ -162,6 +162,7 @@ class Examination:
             kind: str,
             body: Mapping[str, Any],
             options: Options,
+            then: Then | None = None,
         ) -> tuple[Outcome, Fetch | None]:
             raise Fault("READ_ONLY", "Nothing is performed here")
 

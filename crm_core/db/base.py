@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy import Integer, MetaData, String, Table, Uuid
+from sqlalchemy import Integer, MetaData, String, Table, Uuid, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy.orm.attributes import instance_dict
 
 from crm_core import ids
 from crm_core.db.types import UtcDateTime
@@ -45,6 +47,28 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     personal: ClassVar[dict[str, Personal]]
 
+    def __init__(self, **values: Any) -> None:
+        """A new row with the values of its columns, by attribute; TypeError for one there is none of.
+
+        They are put down at once: of a new row nobody wants to know what it held before.
+        """
+        unknown = values.keys() - _attributes(type(self))
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no column {', '.join(sorted(unknown))}")
+        instance_dict(self).update(values)
+
+
+@cache
+def _attributes(model: type[Base]) -> frozenset[str]:
+    """Attributes of a model's columns."""
+    return frozenset(inspect(model).column_attrs.keys())
+
+
+def stamped(record: Base, **values: Any) -> None:
+    """Put values down on a row that is not written yet, those that it has columns for."""
+    known = _attributes(type(record))
+    instance_dict(record).update({name: value for name, value in values.items() if name in known})
+
 
 class Record(Base):
     """A row with a time-sortable id (UUIDv7) and the moment it was made."""
@@ -56,8 +80,10 @@ class Record(Base):
 
     def __init__(self, **values: Any) -> None:
         """Ids exist before the row is written, so events and audit can name it."""
-        values.setdefault("id", ids.uuid7())
-        values.setdefault("created_at", datetime.now(UTC))
+        if "id" not in values:
+            values["id"] = ids.uuid7()
+        if "created_at" not in values:
+            values["created_at"] = datetime.now(UTC)
         super().__init__(**values)
 
 
@@ -72,10 +98,9 @@ class Aggregate(Record):
     def __init__(self, **values: Any) -> None:
         """A new record starts at version 1, updated when made."""
         super().__init__(**values)
-        if "updated_at" not in values:
-            self.updated_at = self.created_at
-        if "version" not in values:
-            self.version = 1
+        own = instance_dict(self)
+        own.setdefault("updated_at", own["created_at"])
+        own.setdefault("version", 1)
 
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805  # SQLAlchemy calls it with the class

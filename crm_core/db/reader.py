@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -16,6 +16,8 @@ from urllib.parse import quote
 import asyncpg
 from sqlalchemy import URL
 
+from crm_core.db.connections import LOST, Connect, Connections
+
 REMEMBERED_STATEMENTS = 500
 LONGEST_REMEMBERED = 1024 * 1024
 """Bytes; the driver itself would prepare anew at every execution what is longer than 15 KiB."""
@@ -25,23 +27,8 @@ SLOW_TIMES = 3
 """A statement that took longer so often is planned for its values from then on: planning costs a tenth of that."""
 
 
-LOST = (
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # it was told to go, and has not seen the end of the connection yet
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    ConnectionError,
-)
-"""What a connection lost while idle says when it is used again."""
-
-
 class TooLong(Exception):
     """The statement ran longer than it may, and was cancelled."""
-
-
-class AllInUse(Exception):
-    """No connection got free in time."""
 
 
 class Reader(Protocol):
@@ -59,7 +46,7 @@ class Reader(Protocol):
 class PostgresReader:
     """Pools of asyncpg connections; each connection remembers the statements it has prepared.
 
-    Nothing is sent besides the statement: a connection that only reads single values has no state to be reset.
+    Nothing is sent besides the statement: a connection for single statements has no state to be reset.
     After some executions PostgreSQL plans a statement once for all values. Where that turns out slow, the statement is
     sent from then on through connections that plan it for its values each time.
 
@@ -71,9 +58,9 @@ class PostgresReader:
         """`options` as of `asyncpg.connect`; `pooled`: the address is that of a transaction pooler."""
         again = {"plan_cache_mode": "force_custom_plan"}
         settings = options["server_settings"]
-        self._pooled = pooled
-        self._usual = _Pool(options, most)
-        self._planning = _Pool({**options, "server_settings": {**settings, **again}}, most)
+        self._pooled, self._most = pooled, most
+        self._usual = Connections(_connecting(options), most)
+        self._planning = Connections(_connecting({**options, "server_settings": {**settings, **again}}), most)
         self._slow: Counter[str] = Counter()
 
     async def value(self, sql: str, values: Sequence[Any], seconds: float) -> bytes:
@@ -82,24 +69,37 @@ class PostgresReader:
         try:
             return await self._value(pool, sql, values, seconds)
         except LOST:
-            await pool.expire()
+            pool.replace()
             return await self._value(pool, sql, values, seconds)
 
-    async def _value(self, pool: _Pool, sql: str, values: Sequence[Any], seconds: float) -> bytes:
-        connection = await pool.acquire(seconds)
-        begun = monotonic()
+    async def _value(self, pool: Connections, sql: str, values: Sequence[Any], seconds: float) -> bytes:
+        connection = await pool.take(seconds)
+        begun, whole = monotonic(), False
         try:
             found: bytes = await connection.fetchval(sql, *values, timeout=seconds)
+            whole = True
         except TimeoutError:
             raise TooLong from None
         except LOST:
-            connection.terminate()
+            raise
+        except asyncpg.PostgresError:
+            whole = True
             raise
         finally:
-            await pool.release(connection)
-        if not self._pooled and monotonic() - begun > SLOW_SECONDS and pool.mostly_idle:
+            pool.give_back(connection, whole=whole)
+        if not self._pooled and monotonic() - begun > SLOW_SECONDS and pool.in_use <= self._most // 2:
             self._slow_too(sql)
         return found
+
+    async def take(self, seconds: float) -> Any:
+        """A connection for statements of one's own; `AllInUse` when none gets free in so many seconds."""
+        return await self._usual.take(seconds)
+
+    def give_back(self, connection: Any, *, whole: bool, lost: bool) -> None:
+        """Take it back; where one was `lost` others may be, so none of today's is used again."""
+        if lost:
+            self._usual.replace()
+        self._usual.give_back(connection, whole=whole)
 
     def _slow_too(self, sql: str) -> None:
         if sql in self._slow or len(self._slow) < REMEMBERED_STATEMENTS:
@@ -111,55 +111,6 @@ class PostgresReader:
         await self._planning.close()
 
 
-class _Pool:
-    """A pool that is opened when it is first needed."""
-
-    def __init__(self, options: dict[str, Any], most: int) -> None:
-        self._options, self._most = options, most
-        self._pool: asyncpg.Pool | None = None
-        self._turn = asyncio.Lock()
-
-    async def acquire(self, seconds: float) -> Any:
-        """A connection; `AllInUse` when none gets free in time."""
-        pool = self._pool or await self._open()
-        if pool.get_idle_size() > 0:
-            return await pool.acquire()
-        try:
-            return await pool.acquire(timeout=seconds)
-        except TimeoutError:
-            raise AllInUse from None
-
-    async def release(self, connection: Any) -> None:
-        """Give it back."""
-        if self._pool is not None:
-            await self._pool.release(connection)
-
-    async def expire(self) -> None:
-        """Replace every connection before it is used again: where one was lost, others may be."""
-        if self._pool is not None:
-            await self._pool.expire_connections()
-
-    @property
-    def mostly_idle(self) -> bool:
-        """Whether slowness is no matter of crowding."""
-        pool = self._pool
-        return pool is not None and pool.get_size() - pool.get_idle_size() <= self._most // 2
-
-    async def _open(self) -> Any:
-        async with self._turn:
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    min_size=0, max_size=self._most, init=_prepare, reset=_nothing, **self._options
-                )
-        return self._pool
-
-    async def close(self) -> None:
-        """Close all connections."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
-
-
 async def _prepare(connection: Any) -> None:
     """JSON comes as the bytes the server sent."""
     await connection.set_type_codec(
@@ -167,8 +118,17 @@ async def _prepare(connection: Any) -> None:
     )
 
 
-async def _nothing(_connection: Any) -> None:
-    return None
+def _connecting(options: Mapping[str, Any]) -> Connect:
+    async def connect() -> Any:
+        connection = await asyncpg.connect(**options)
+        try:
+            await _prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    return connect
 
 
 def postgres_reader(

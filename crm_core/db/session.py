@@ -17,11 +17,13 @@ from sqlalchemy import URL, Executable, Row, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from crm_core.db.connections import LOST, AllInUse
 from crm_core.db.inline import InlineConnection
-from crm_core.db.reader import LOST, AllInUse, Reader, SqliteReader, TooLong, postgres_reader
-from crm_core.db.unit import Unit
+from crm_core.db.presuming import Mistaken
+from crm_core.db.reader import PostgresReader, Reader, SqliteReader, TooLong, postgres_reader
+from crm_core.db.unit import Lanes, Unit
 from crm_core.db.writer import Writer
-from crm_core.errors import ConfigurationError, Fault, Unavailable
+from crm_core.errors import ConfigurationError, Fault, Refused, Unavailable
 from crm_core.settings import Settings
 
 _TOO_LONG = "The statement took longer than {} s; ask for less (查询超时，请缩小范围)"
@@ -53,11 +55,14 @@ class Database:
     heard: list[Callable[[str], None]] = field(default_factory=list)
     begins_late: bool = False
     writer: Writer = field(init=False)
+    lanes: Lanes | None = field(init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         """What is written by this database's statements is remembered with it."""
         object.__setattr__(self, "writer", Writer(self.writes.dialect))
+        lanes = _Lanes(self) if isinstance(self.reader, PostgresReader) and self.begins_late else None
+        object.__setattr__(self, "lanes", lanes)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
@@ -128,11 +133,16 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Unit]:
         """A writing transaction: commits when the block ends well, else nothing of it remains."""
+        async with self._transaction() as unit:
+            yield unit
+
+    @asynccontextmanager
+    async def _transaction(self, **how: Any) -> AsyncIterator[Unit]:
         if self.dialect == "sqlite":
-            async with self._turn, self._closing(await self._begun()) as unit:
+            async with self._turn, self._closing(await self._begun(**how)) as unit:
                 yield unit
         else:
-            async with self._closing(await self._begun()) as unit:
+            async with self._closing(await self._begun(**how)) as unit:
                 yield unit
 
     async def attempt(self, do: Callable[[Unit], Awaitable[T]]) -> T:
@@ -140,29 +150,40 @@ class Database:
 
         On PostgreSQL the transaction begins with the first statement that needs one (see `Unit`). A connection lost
         while idle is noticed at the first statement; then everything is done once more, on another one. So it is when
-        the database ended this transaction to untie a deadlock: nothing of it remained.
+        the database ended this transaction to untie a deadlock, and when something was presumed that turned out wrong
+        (`Unit.seldom`): nothing of it remained.
         """
+        try:
+            return await self._untied(do, presumes=True)
+        except Mistaken as mistaken:
+            known = mistaken
+        return await self._untied(do, mistaken=known)
+
+    async def _untied(self, do: Callable[[Unit], Awaitable[T]], **how: Any) -> T:
         for _ in range(MOST_TIES):
             try:
-                return await self._attempt(do)
+                return await self._attempt(do, **how)
             except Fault as busy:
                 if _sqlstate(busy.__cause__ or busy) not in _UNTIED:
                     raise
-        return await self._attempt(do)
+        return await self._attempt(do, **how)
 
-    async def _attempt(self, do: Callable[[Unit], Awaitable[T]]) -> T:
+    async def _attempt(self, do: Callable[[Unit], Awaitable[T]], **how: Any) -> T:
         if not self.begins_late:
-            async with self.transaction() as unit:
-                return await do(unit)
-        first = Unit(await self._reached(), self.writer, late=True)
+            async with self._transaction(**how) as unit:
+                return await _done(do, unit)
+        first = self._late(**how)
         try:
             async with self._closing(first):
-                return await do(first)
+                return await _done(do, first)
         except Unavailable:
-            if first.sync_session.answered:
+            if first.waiting.answered:
                 raise
-        async with self._closing(Unit(await self._reached(), self.writer, late=True)) as unit:
-            return await do(unit)
+        async with self._closing(self._late(**how)) as unit:
+            return await _done(do, unit)
+
+    def _late(self, **how: Any) -> Unit:
+        return Unit(self.writer, self.writes, self._reached, lanes=self.lanes, **how)
 
     @asynccontextmanager
     async def _closing(self, unit: Unit) -> AsyncIterator[Unit]:
@@ -178,7 +199,7 @@ class Database:
         finally:
             await unit.leave()
 
-    async def _begun(self) -> Unit:
+    async def _begun(self, **how: Any) -> Unit:
         """A session with its transaction begun; a connection lost while idle is replaced once."""
         for last_try in (False, True):
             connection = self.writes.connect()
@@ -193,7 +214,7 @@ class Database:
                 if last_try or not _is_lost(error):
                     raise fault(error) from error
             else:
-                return Unit(connection, self.writer)
+                return Unit(self.writer, self.writes, self._reached, connection=connection, **how)
         raise AssertionError("unreachable")
 
     async def _reached(self) -> AsyncConnection:
@@ -215,6 +236,36 @@ class Database:
         await self.reader.close()
         await self.reads.dispose()
         await self.writes.dispose()
+
+
+class _Lanes:
+    """Connections of the reader, which need no care: a statement that writes is a transaction of its own there."""
+
+    def __init__(self, database: Database) -> None:
+        assert isinstance(database.reader, PostgresReader)
+        self._reader, self._database = database.reader, database
+
+    async def take(self) -> Any:
+        try:
+            return await self._reader.take(self._database.statement_seconds)
+        except AllInUse:
+            raise Fault("DATABASE_BUSY", _ALL_IN_USE) from None
+
+    def give_back(self, lane: Any, *, whole: bool, lost: bool) -> None:
+        self._reader.give_back(lane, whole=whole, lost=lost)
+
+    def heard(self, sql: str) -> None:
+        for hear in self._database.heard:
+            hear(sql)
+
+
+async def _done(do: Callable[[Unit], Awaitable[T]], unit: Unit) -> T:
+    """What comes of it; a refusal stands only if what was presumed before it is right."""
+    try:
+        return await do(unit)
+    except Refused:
+        await unit.settled()
+        raise
 
 
 def address(settings: Settings) -> URL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import BindParameter, CompoundSelect, Dialect, Select, TableClause, bindparam, inspect
 from sqlalchemy.types import TypeEngine
 
-from crm_core.db.base import Base
+from crm_core.db.base import Base, stamped
 
 MOST_TOGETHER = 64
 """Rows beyond which a command's new rows are left to the ORM, which writes thousands well."""
@@ -63,11 +64,24 @@ class Form:
         return {key: default() for key, default in self._defaults if key not in given}
 
 
+Parts: TypeAlias = Sequence[tuple[Form, int]]
+"""Forms with numbers of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A statement that reads one value, to be sent after writing or, where that is possible, with it."""
+
+    sql: str
+    values: Sequence[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows to be written at once: statements with their values, in order."""
 
     statements: Sequence[tuple[str, Sequence[Any]]]
+    rows: Sequence[tuple[Form, Sequence[Any]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,7 @@ class LookUp:
     given: Mapping[str, Any]
     processes: Mapping[str, Callable[[Any], Any]]
     results: tuple[Process, ...] | None
+    width: int
 
     def values(self, bound: Mapping[str, Any]) -> list[Any]:
         """The driver's values; `bound` stands before what the statement was made with."""
@@ -133,8 +148,8 @@ class Writer:
         """Give a new record the defaults of its columns, as writing it would; what was filled in."""
         form = self.form(type(record))
         filled = {} if form is None else form.missing(inspect(record).dict)
-        for key, value in filled.items():
-            setattr(record, key, value)
+        if filled:
+            stamped(record, **filled)
         return filled
 
     def batch(self, rows: Sequence[tuple[Form, Sequence[Any]]]) -> Batch:
@@ -145,8 +160,19 @@ class Writer:
         ordered = sorted(by_form.values(), key=lambda one: one[0].rank)
         if self._dialect.name != "postgresql":
             return Batch([(self._text([(form, len(some))]), _flat(some)) for form, some in ordered])
-        text = self._text([(form, len(some)) for form, some in ordered])
-        return Batch([(text, [value for _, some in ordered for value in _flat(some)])])
+        return Batch([(self._text(_counted(ordered)), _values(ordered))], ordered)
+
+    def with_reading(self, batch: Batch, reading: Reading) -> tuple[str, Sequence[Any]] | None:
+        """One statement that writes and reads: what it reads of tables written to holds the new rows.
+
+        None where that cannot be said simply: on SQLite, or where rows replace others, or are read more than once.
+        """
+        if not batch.rows:
+            return None
+        parts = _counted(batch.rows)
+        key = (reading.sql, tuple((id(form), count) for form, count in parts))
+        text = self._remembered(key, lambda: _with_reading(parts, reading))
+        return (text, [*reading.values, *_values(batch.rows)]) if text else None
 
     def _form(self, model: type[Base]) -> Form | None:
         mapper, table = inspect(model), model.__table__
@@ -173,11 +199,14 @@ class Writer:
             self._ranks = {one.name: rank for rank, one in enumerate(Base.metadata.sorted_tables)}
         return self._ranks[table]
 
-    def _text(self, parts: Sequence[tuple[Form, int]]) -> str:
+    def _text(self, parts: Parts) -> str:
         key = tuple((id(form), count) for form, count in parts)
+        return self._remembered(key, lambda: _inserts(parts, numbered=self._dialect.name == "postgresql"))
+
+    def _remembered(self, key: Hashable, make: Callable[[], str]) -> str:
         known = self._texts.get(key)
         if known is None:
-            known = self._texts[key] = _inserts(parts, numbered=self._dialect.name == "postgresql")
+            known = self._texts[key] = make()
             if len(self._texts) > MOST_REMEMBERED:
                 self._texts.popitem(last=False)
         else:
@@ -210,7 +239,12 @@ class Writer:
             for column in statement.selected_columns
         )
         return LookUp(
-            compiled.string, names, dict(compiled.params), processes, results if any(results) else None
+            compiled.string,
+            names,
+            dict(compiled.params),
+            processes,
+            results if any(results) else None,
+            len(results),
         )
 
 
@@ -219,9 +253,16 @@ def given(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
     return bindparam(name, None, type_=type_)
 
 
-def _inserts(parts: Sequence[tuple[Form, int]], *, numbered: bool) -> str:
+def _inserts(parts: Parts, *, numbered: bool) -> str:
     """One statement for all parts; `numbered`: values are `$1`, `$2`, …, else `?`."""
-    texts, position = [], 0
+    *before, last = _each(parts, numbered=numbered)
+    named = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(before))
+    return f"WITH {named} {last}" if named else last
+
+
+def _each(parts: Parts, *, numbered: bool, position: int = 0) -> list[str]:
+    """An insert statement for each part; `position` values go before theirs."""
+    texts = []
     for form, count in parts:
         names = ", ".join(f'"{name}"' for name in form.names)
         rows = []
@@ -231,9 +272,38 @@ def _inserts(parts: Sequence[tuple[Form, int]], *, numbered: bool) -> str:
             position += len(form.names)
         into = f'INTO "{form.table}" ({names})'  # names of our own tables and columns
         texts.append(f"INSERT {into} VALUES {', '.join(rows)}{form.conflict}")  # noqa: S608  # no value is in it
-    *before, last = texts
-    named = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(before))
-    return f"WITH {named} {last}" if named else last
+    return texts
+
+
+def _with_reading(parts: Parts, reading: Reading) -> str:
+    """The parts, then the reading with each table it reads from replaced by the table and its new rows; "" if that cannot be.
+
+    Within one statement PostgreSQL shows no row that it writes, but what writing returns.
+    """
+    written = [form.table for form, _ in parts]
+    named = {table: len(re.findall(rf"\b{table}\b", reading.sql)) for table in written}
+    read = [table for table in written if named[table]]
+    simple = all(named[table] == written.count(table) == 1 for table in read)
+    replacing = any(form.conflict and form.table in read for form, _ in parts)
+    if not simple or replacing or not reading.sql.startswith("SELECT"):
+        return ""
+    texts = _each(parts, numbered=True, position=len(reading.values))
+    steps = [
+        f"part_{n} AS ({text}{' RETURNING *' if table in read else ''})"
+        for n, (text, table) in enumerate(zip(texts, written, strict=True))
+    ]
+    for table in read:
+        both = f'SELECT * FROM part_{written.index(table)} UNION ALL SELECT * FROM "{table}"'  # noqa: S608
+        steps.append(f'"{table}" AS NOT MATERIALIZED ({both})')
+    return f"WITH {', '.join(steps)} {reading.sql}"
+
+
+def _counted(ordered: Sequence[tuple[Form, Sequence[Any]]]) -> Parts:
+    return [(form, len(some)) for form, some in ordered]
+
+
+def _values(ordered: Sequence[tuple[Form, Sequence[Any]]]) -> list[Any]:
+    return [value for _, some in ordered for row in some for value in row]
 
 
 def _flat(rows: Iterable[Sequence[Any]]) -> list[Any]:

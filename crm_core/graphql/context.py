@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from uuid import UUID
 
 from graphql import GraphQLResolveInfo
 from sqlalchemy import Executable, Row
@@ -12,6 +13,7 @@ from strawberry.dataloader import DataLoader
 
 from crm_core.actors import Actor
 from crm_core.commands import Options, Outcome
+from crm_core.db.writer import Reading
 from crm_core.errors import Language, Message
 from crm_core.graphql.access import Access
 from crm_core.settings import Limits
@@ -26,13 +28,20 @@ Answer = Callable[[str, Sequence[Any]], Awaitable[bytes]]
 """Sends a compiled statement with its values; gives its only value, JSON as bytes."""
 
 
+Then = Callable[[Sequence[UUID]], Reading | None]
+"""What is read of records once they are written; None: it cannot be said yet."""
+
+
 class Performer(Protocol):
     """Performs a command for the request's actor; `fetch` reads what the outcome shows."""
 
     async def __call__(
-        self, kind: str, body: Mapping[str, Any], options: Options
+        self, kind: str, body: Mapping[str, Any], options: Options, then: Then | None = None
     ) -> tuple[Outcome, Fetch | None]:
-        """The outcome, and for a dry run the way to read inside its transaction before it is undone."""
+        """The outcome, and for a dry run the way to read inside its transaction before it is undone.
+
+        `then` tells what will be read of the records made.
+        """
         ...
 
 

@@ -21,7 +21,6 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     Undefined,
-    coerce_input_value,
     execute,
     get_named_type,
     get_operation_ast,
@@ -30,14 +29,18 @@ from graphql import (
     type_from_ast,
     value_from_ast,
 )
-from graphql.execution import VariableValues, get_argument_values, get_variable_values
+from graphql.execution import VariableValues, get_argument_values
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import VariableValueSource
 from sqlalchemy import BindParameter, Dialect, Select
 from sqlalchemy.sql import visitors
 
 from crm_core.commands import CommandSpec, Outcome
+from crm_core.db.writer import Reading
 from crm_core.errors import Fault, worded
 from crm_core.graphql.access import Access
 from crm_core.graphql.build import result_name
+from crm_core.graphql.coercing import Coerce, Coercers
 from crm_core.graphql.context import Context, Fetch
 from crm_core.graphql.fields import ObjectType
 from crm_core.graphql.late import Given, Late, Trail, Unplanned
@@ -70,6 +73,17 @@ class Executed:
         return self.reason is None
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A variable as an operation declares it; `default` is Undefined where it has none."""
+
+    name: str
+    signature: Any
+    coerce: Coerce
+    default: Any
+    required: bool
+
+
 @dataclass(eq=False)
 class Operation:
     """One operation of a document with the fragments it may spread; `signature` are its variables with their types.
@@ -82,7 +96,7 @@ class Operation:
     fragments: Mapping[str, FragmentDefinitionNode]
     meter: Meter
     places: Mapping[int, int]
-    signature: Sequence[tuple[str, Any, Any]] | None = None
+    signature: Sequence[Declared] | None = None
     live: dict[str, Operation] = field(default_factory=dict)
 
     @property
@@ -106,6 +120,7 @@ class Executor:
         """`compiled` False: everything by the interpreter."""
         self._schema, self._types, self._limits, self._compiles = schema, types, limits, compiled
         self.plans = Plans(dialect)
+        self._coercers = Coercers()
         self._operations: OrderedDict[tuple[int, str | None], Operation] = OrderedDict()
 
     def operation(
@@ -157,31 +172,33 @@ class Executor:
         return self.operation(document, node)
 
     def _coerced(self, operation: Operation, variables: Mapping[str, Any]) -> VariableValues:
-        try:
-            found = get_variable_values(self._schema, operation.variables, dict(variables))
-        except RecursionError:
-            raise Unplanned("variables") from None
-        if isinstance(found, list):
-            raise Unplanned("variables")
-        return found
+        values = self._values(operation, variables)
+        sources = {
+            one.name: VariableValueSource(one.signature, variables.get(one.name, Undefined))
+            for one in self._declared(operation)
+        }
+        return VariableValues(sources, dict(values))
+
+    def _declared(self, operation: Operation) -> Sequence[Declared]:
+        if operation.signature is None:
+            operation.signature = _signature(self._schema, operation, self._coercers)
+        return operation.signature
 
     def _values(self, operation: Operation, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The variables as values of their types; what is wrong with one is told by the interpreter."""
-        if operation.signature is None:
-            operation.signature = _signature(self._schema, operation)
         values: dict[str, Any] = {}
-        for name, type_, default in operation.signature:
-            if name not in variables:
-                if default is not Undefined:
-                    values[name] = default
-                elif is_non_null_type(type_):
+        for one in self._declared(operation):
+            if one.name not in variables:
+                if one.default is not Undefined:
+                    values[one.name] = one.default
+                elif one.required:
                     raise Unplanned("variables")
                 continue
             try:
-                values[name] = coerce_input_value(variables[name], type_)
+                values[one.name] = one.coerce(variables[one.name])
             except RecursionError:
                 raise Unplanned("variables") from None
-            if values[name] is Undefined:
+            if values[one.name] is Undefined:
                 raise Unplanned("variables")
         return values
 
@@ -269,13 +286,15 @@ class Executor:
         return Executed(dict.fromkeys(found), errors)
 
 
-def _signature(schema: GraphQLSchema, operation: Operation) -> list[tuple[str, Any, Any]]:
-    """Name, type and default (or Undefined) of each variable."""
+def _signature(schema: GraphQLSchema, operation: Operation, coercers: Coercers) -> list[Declared]:
+    """What each variable is."""
     found = []
     for one in operation.variables:
         type_: Any = type_from_ast(schema, one.type)
         default = value_from_ast(one.default_value, type_) if one.default_value else Undefined
-        found.append((one.variable.name.value, type_, default))
+        name, required = one.variable.name.value, is_non_null_type(type_)
+        signature = get_variable_signature(schema, one)
+        found.append(Declared(name, signature, coercers.of(type_), default, required))
     return found
 
 
@@ -385,8 +404,10 @@ class _Change:
     async def answer(self, errors: list[GraphQLError]) -> dict[str, Any]:
         """The payload; errors of its fields are added to `errors`."""
         options = options_of(self.arguments, self.context)
-        outcome, fetch = await self.context.perform(self.spec.kind, self.arguments["input"], options)
-        records = await self._read(self.result, outcome.ids, fetch, errors)
+        outcome, fetch = await self.context.perform(
+            self.spec.kind, self.arguments["input"], options, self._then
+        )
+        records = await self._read(self.result, outcome.ids, fetch, errors, outcome.read)
         held = (outcome.approval,) if outcome.approval is not None else ()
         records |= await self._read("approval", held, fetch, errors)
         return {key: self._value(key, nodes, outcome, records) for key, nodes in self.selected.items()}
@@ -415,18 +436,36 @@ class _Change:
             return worded(error, self.context.messages, self.context.language)
         return "UserError" if name == "__typename" else getattr(error, name)
 
+    def _then(self, ids: Sequence[UUID]) -> Reading | None:
+        """What will be read of the records, for a database that can tell it while it writes them."""
+        plan = self.plans.get(self.result)
+        if plan is None or not ids:
+            return None
+        given = Given(self.mutation.given.variables, self.context.access, more={IDS: ids})
+        try:
+            plan.again(given)
+            return Reading(plan.sql, plan.bound(given))
+        except Exception:  # noqa: BLE001  # it is told when it is read
+            return None
+
     async def _read(
-        self, name: str, ids: Sequence[Any], fetch: Fetch | None, errors: list[GraphQLError]
+        self,
+        name: str,
+        ids: Sequence[Any],
+        fetch: Fetch | None,
+        errors: list[GraphQLError],
+        known: bytes | None = None,
     ) -> dict[str, Any]:
-        """The records of these ids under each key that asks for them."""
+        """The records of these ids under each key that asks for them; `known`, where the database told already."""
         plan = self.plans.get(name)
         if plan is None or not ids:
             return {}
         many = self.many and name == self.result
         given = Given(self.mutation.given.variables, self.context.access, more={IDS: ids})
         try:
-            plan.again(given)
-            data = await self._answer(plan, given, fetch)
+            if known is None:
+                plan.again(given)
+            data = orjson.loads(known) if known else await self._answer(plan, given, fetch)
         except Exception as error:  # noqa: BLE001  # performed it is; what cannot be read is told as an error
             nodes = {k: n for k, n in self.selected.items() if n[0].name.value == name}
             errors += [located_error(error, n, [self.key, k]) for k, n in nodes.items()]

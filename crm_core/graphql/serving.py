@@ -33,7 +33,7 @@ from starlette.responses import Response
 from crm_core.actors import Actor
 from crm_core.commands import Options, Outcome
 from crm_core.errors import UNKNOWN_LINE, Fault, Language, Unavailable, preferred_language
-from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.context import Context, Fetch, Then
 from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executed, Executor, Operation
 from crm_core.graphql.limits import refuse_excess
@@ -98,6 +98,7 @@ class Perform(Protocol):
         body: Mapping[str, Any],
         options: Options,
         linger: AsyncExitStack | None = None,
+        then: Then | None = None,
     ) -> tuple[Outcome, Fetch | None]:
         """The outcome, and for a lingering dry run the way to read inside its transaction."""
         ...
@@ -454,10 +455,12 @@ class _Performing:
         await self._linger.aclose()
 
     async def __call__(
-        self, kind: str, body: Mapping[str, Any], options: Options
+        self, kind: str, body: Mapping[str, Any], options: Options, then: Then | None = None
     ) -> tuple[Outcome, Fetch | None]:
         await self._linger.aclose()
-        outcome, fetch = await self._perform(self._services, self._actor, kind, body, options, self._linger)
+        outcome, fetch = await self._perform(
+            self._services, self._actor, kind, body, options, self._linger, then
+        )
         return outcome, _one_at_a_time(fetch) if fetch else None
 
 

@@ -31,7 +31,7 @@ from crm_core.commands import Command, Options, Outcome
 from crm_core.db.session import Database, open_database
 from crm_core.errors import Fault, Language
 from crm_core.graphql.build import build, core_schema
-from crm_core.graphql.context import Context
+from crm_core.graphql.context import Context, Then
 from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executor
 from crm_core.graphql.sharing import Sharing, Text
@@ -287,9 +287,9 @@ class Kit:
     def _context(self, actor: Actor, line: str | None, language: Language, linger: AsyncExitStack) -> Context:
         services = self.services
 
-        async def run(kind: str, body: Mapping[str, Any], options: Options) -> Any:
+        async def run(kind: str, body: Mapping[str, Any], options: Options, then: Then | None = None) -> Any:
             await linger.aclose()
-            return await perform(services, actor, kind, body, options, linger)
+            return await perform(services, actor, kind, body, options, linger, then)
 
         return Context(
             actor=actor,

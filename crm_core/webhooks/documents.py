@@ -24,7 +24,7 @@ from crm_core.commands import Options, Outcome
 from crm_core.db.session import Database
 from crm_core.errors import Fault
 from crm_core.graphql.build import Parts, build, core_schema
-from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.context import Context, Fetch, Then
 from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executor
 from crm_core.graphql.limits import Meter, refuse_excess
@@ -174,7 +174,7 @@ def _code(error: GraphQLError) -> str:
 
 
 async def _performs_nothing(
-    kind: str, body: Mapping[str, Any], options: Options
+    kind: str, body: Mapping[str, Any], options: Options, then: Then | None = None
 ) -> tuple[Outcome, Fetch | None]:
     _refuse_mutation()
 

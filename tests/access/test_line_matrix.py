@@ -96,7 +96,9 @@ def _made_up(column: Any, number: int) -> Any:
     named = {"UtcDateTime": MOMENT, "Date": date(2025, 11, 1), "JSON": [], "Boolean": False}
     if type(column.type).__name__ in named:
         return named[type(column.type).__name__]
-    return number if column.type.python_type is int else f"{column.key[:8]}{number}"
+    if column.type.python_type is int:
+        return number
+    return f"{column.key[:8]}{number}"[-(column.type.length or 40) :]
 
 
 async def company(crm: Kit) -> Company:

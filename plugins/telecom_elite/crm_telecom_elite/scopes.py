@@ -57,7 +57,10 @@ SCOPES = (
 
 _CORE_READ = ("customer.read", "contact.read", "interaction.read")
 _CORE_WRITE = ("customer.write", "contact.write", "interaction.write")
-_ASKS = {"approval.read": Reach.OWN, "approval.request": Reach.OWN}
+_ASKS = dict.fromkeys(
+    ("absence.set", "approval.read", "approval.request", "job.manage", "job.read", "notice.self"), Reach.OWN
+)
+"""Of the core, for everybody: his absences, requests, jobs and notices."""
 _OF_TEAM = {TEAM_READ: Reach.LINE, MEMBER_READ: Reach.TEAM, POOL_READ: Reach.TEAM}
 _OF_MEMBER = dict.fromkeys(
     (*_CORE_READ, *_CORE_WRITE, USER_READ, RECEIPT_READ, APPRAISAL_READ, PAY_READ, PLAN_READ, PLAN_WRITE),

@@ -131,12 +131,17 @@ class OpenEliteRun(Command):
 
 
 async def open_run(work: Work, command: OpenEliteRun) -> EliteRun:
-    """The open run; refuses a month to come, a second run, and one out of turn."""
+    """The open run; refuses a month to come, a second run, and one out of turn.
+
+    Before the first run nothing is paid: fees of earlier days that come from now on belong to its month.
+    """
     if command.month > months.month_of(today(work)):
         raise Refused(RUN_AHEAD("month", month=command.month))
     last = await work.session.scalar(queries.last_run(work.acting_line))
     if last is not None:
         _refuse_out_of_turn(last, command.month)
+    else:
+        await close_month(work, months.later(command.month, -1))
     run = work.add(EliteRun(line=work.acting_line, month=command.month, state=RUN_LIFE.initial, problems=[]))
     work.record(EliteRunOpened.of(run))
     return run

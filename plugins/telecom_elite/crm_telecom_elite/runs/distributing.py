@@ -154,10 +154,10 @@ async def _reached(work: Work, team_id: UUID, scope: str) -> EliteTeam:
 
 
 async def refuse_settled(work: Work, month: Month, path: str = "month") -> None:
-    """Refuse a month that has not begun, and one whose pay run is reviewed."""
+    """Refuse a month that has not begun, and one whose pay run is reviewed; nobody reviews it until this work commits."""
     if month > months.month_of(today(work)):
         raise Refused(MONTH_AHEAD(path, month=month))
-    run = await work.session.scalar(queries.run_of(work.acting_line, month))
+    run = await work.session.scalar(queries.run_of(work.acting_line, month).with_for_update(read=True))
     if run is not None and run.state in queries.SHOWN:
         raise Refused(RUN_SETTLED(path, month=month))
 
@@ -278,8 +278,9 @@ async def _refuse_without_policy(work: Work, found: EliteDistribution) -> None:
 
 
 async def told(work: Work, found: EliteDistribution, state: str) -> None:
-    """Handed in, signed, sent back: the distribution follows. It is not signed once the run is reviewed (MO-044)."""
+    """Handed in, signed, sent back: the distribution follows. Once the run is reviewed it is neither handed in nor signed (MO-044)."""
     if state == "PENDING":
+        await refuse_settled(work, found.month, "record")
         found.state = _S.SUBMITTED.value
     elif state == "APPROVED":
         await refuse_settled(work, found.month, "id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -53,6 +53,8 @@ FIGURES = (
 NO_APPRAISAL = "no appraisal (无考核)"
 Row = Any
 """A row of a statement of `queries`."""
+Kept = Mapping[tuple[UUID, str], DistributionInputs]
+"""Distributions of closed months as they were frozen, by team and month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,23 @@ async def freeze(session: Unit, line: str, month: str) -> Frozen:
     rates = await rates_of(session, line)
     sums = await earned(session, line, month, rates)
     past = await _past(session, line, month, rates)
-    return _Reading(line, month, rates, sums, await _read(session, line, month, sums), past).frozen()
+    rows, kept = await _read(session, line, month, sums), await _kept(session, line, month, sums)
+    return _Reading(line, month, rates, sums, rows, past, kept).frozen()
+
+
+async def _kept(session: Unit, line: str, month: str, sums: Sequence[Earned]) -> Kept:
+    """How teams divided the closed months that something was received for: later appraisals change nothing of that."""
+    late = [one for one in sums if one.elite_team_id is not None and months.month_of(one.since) != month]
+    if not late:
+        return {}
+    about = sorted({months.month_of(one.since) for one in late})
+    teams = sorted({one.elite_team_id for one in late if one.elite_team_id is not None})
+    found: dict[tuple[UUID, str], DistributionInputs] = {}
+    for row in (await session.execute(queries.divided_in(line, about, teams))).all():
+        for one in row.inputs["distributions"]:
+            if one["month"] == row.month:
+                found[row.elite_team_id, row.month] = DistributionInputs.model_validate(one)
+    return found
 
 
 async def _past(session: Unit, line: str, month: str, rates: Rates) -> Mapping[UUID, Sequence[Past]]:
@@ -79,8 +97,8 @@ async def _past(session: Unit, line: str, month: str, rates: Rates) -> Mapping[U
     found: dict[UUID, list[Past]] = {}
     for run in (await session.execute(runs)).all():
         far = months.months_between(run.month, month)
-        reading = _Reading(line, run.month, rates, (), await _read(session, line, run.month, ()), {})
-        for past in await _differing(session, run, reading):
+        rows = await _read(session, line, run.month, ())
+        for past in await _differing(session, run, _Reading(line, run.month, rates, (), rows, {}, {})):
             if back[past.inputs.team_kind] >= far:
                 found.setdefault(UUID(past.inputs.team_id), []).append(past)
     return found
@@ -88,12 +106,13 @@ async def _past(session: Unit, line: str, month: str, rates: Rates) -> Mapping[U
 
 async def _differing(session: Unit, run: Row, reading: _Reading) -> Sequence[Past]:
     """The teams of a closed run whose pay by the day is due otherwise now."""
-    now = {one.team_id: pay_part(one) for one in reading.frozen().teams}
-    corrected = queries.teams_corrected(reading.line, run.month)
-    changed = now.keys() & {key.hex for key in (await session.execute(corrected)).scalars()}
     then = {
         row.elite_team_id.hex: row.inputs for row in (await session.execute(queries.inputs_of(run.id))).all()
     }
+    corrected = queries.teams_corrected(reading.line, run.month)
+    again = {key.hex for key in (await session.execute(corrected)).scalars()}
+    now = {one.team_id: pay_part(one) for one in reading.frozen(then.keys() | again).teams}
+    changed = now.keys() & again
     for key, inputs in now.items():
         if key not in then or inputs != pay_part(TeamInputs.model_validate(then[key])):
             changed.add(key)
@@ -172,9 +191,10 @@ class _Reading:
         sums: Sequence[Earned],
         rows: _Rows,
         past: Mapping[UUID, Sequence[Past]],
+        kept: Kept,
     ) -> None:
         self.line, self.month, self.rates, self.sums, self.rows = line, month, rates, sums, rows
-        self.past = past
+        self.past, self.kept = past, kept
         self.first, self.after = months.first_day(month), months.day_after(month)
         self.members = {row.id: row for row in rows.members}
         self.terms = _by(rows.terms, "member_id")
@@ -189,10 +209,11 @@ class _Reading:
             for team_id in teams:
                 self.by_team.setdefault(team_id, []).append(member_id)
 
-    def frozen(self) -> Frozen:
-        """All teams that pay somebody, received something or are there."""
+    def frozen(self, known: Collection[str] = ()) -> Frozen:
+        """All teams that pay somebody, received something, are there, or are known (by id) to have been."""
         unassigned = sum(one.amount for one in self.sums if one.elite_team_id is None)
-        return Frozen([self._team(row) for row in self.rows.teams if self._counts(row)], unassigned)
+        counted = [row for row in self.rows.teams if row.id.hex in known or self._counts(row)]
+        return Frozen([self._team(row) for row in counted], unassigned)
 
     def _counts(self, team: Row) -> bool:
         there = team.closed_on is None or team.closed_on > self.first
@@ -221,6 +242,9 @@ class _Reading:
         for team_id in sorted(self.shares.keys() & self.earned.keys()):
             for share in self.shares[team_id]:
                 yield share.member_id, team_id
+        for (team_id, _month), one in sorted(self.kept.items(), key=lambda item: item[0]):
+            for weight in one.weights:
+                yield UUID(weight.member_id), team_id
 
     def _corrected(self) -> Iterator[tuple[UUID, UUID]]:
         for team_id, pasts in sorted(self.past.items()):
@@ -369,9 +393,12 @@ class _Reading:
     def _distributions(self, team_id: UUID, kind: EliteTeamKind) -> Iterator[DistributionInputs]:
         """The distribution of the month, and of earlier months something was received for."""
         about = {months.month_of(one.since) for one in self.earned.get(team_id, ())}
-        for month, shares in sorted(_by(self.shares.get(team_id, ()), "month").items()):
-            if month in about or month == self.month:
-                weights = tuple(self._weight(share, kind) for share in shares)
+        shares = _by(self.shares.get(team_id, ()), "month")
+        for month in sorted(about | {self.month}):
+            if (team_id, month) in self.kept:
+                yield self.kept[team_id, month]
+            elif month in shares:
+                weights = tuple(self._weight(share, kind) for share in shares[month])
                 yield DistributionInputs(month=month, weights=weights)
 
     def _weight(self, share: Row, kind: EliteTeamKind) -> Weight:

@@ -195,7 +195,12 @@ ELITE_DISTRIBUTION = ObjectType(
         *record_fields("eld"),
         field("month", str, "The month (月份).", nullable=False, filter=True),
         field("state", EliteDistributionState, "State (状态).", nullable=False, filter=True),
-        field("remark", str, "Why it is divided like this (备注).", nullable=False),
+        field(
+            "remark",
+            str,
+            "Why it is divided like this; for who divides it or sees all pay (备注).",
+            sql=queries.remark_seen,
+        ),
         _team(),
         relation("proposer", "User", "Who proposed it (提交人).", on=lambda d, u, _a: u.c.id == d.c.owner_id),
         listing(
@@ -235,7 +240,7 @@ ELITE_BONUS_FACTOR = ObjectType(
     model=EliteBonusFactor,
     prefix="ebf",
     description="The department's or a member's part in the bonus of package 1 for a month (绩效系数, MO-033).",
-    rule=queries.own_pay_visible,
+    rule=queries.factors_visible,
     scope=PAY_READ,
     order=lambda t: [t.c.id.desc()],
     fields=(
@@ -331,7 +336,7 @@ ELITE_STATEMENT_FILE = ObjectType(
     model=EliteStatementFile,
     prefix="esf",
     description="A statement of a closed run as a file: XLSX or PDF; fetched from /papers/<id> (薪酬单文件).",
-    rule=queries.own_pay_visible,
+    rule=queries.files_visible,
     scope=PAY_READ,
     order=lambda t: [t.c.id.desc()],
     fields=(

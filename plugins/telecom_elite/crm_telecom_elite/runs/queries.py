@@ -61,8 +61,15 @@ def only_whole(t: Any, access: Access, column: ColumnElement[Any]) -> ColumnElem
 
 def pay_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     """Pay: one's own once the run is reviewed; everybody's where the scope reaches the line. Never a team mate's."""
-    own = access.per_line(scope, t.c.line, owner=t.c.owner_id)
+    own = access.per_line(scope, t.c.line, owner=t.c.owner_id) & _is_me(t, access)
     return or_(whole_lines(t, access, scope), own & _is_shown(t))
+
+
+def _is_me(t: Any, access: Access) -> ColumnElement[bool]:
+    """The row's member still has the caller's account: one that was his by mistake shows nothing any more."""
+    member = EliteMember.__table__.alias("member_of_row")
+    found: ColumnElement[bool] = t.c.member_id.in_(select(member.c.id).where(member.c.owner_id == access.me()))
+    return found
 
 
 def pools_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
@@ -84,14 +91,29 @@ def inputs_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     return found
 
 
-def own_pay_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
-    """Factors of the bonus, files of closed runs: one's own; all where the scope reaches the line."""
-    return or_(whole_lines(t, access, scope), access.per_line(scope, t.c.line, owner=t.c.owner_id))
+def factors_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Factors of the bonus: one's own; all where the scope reaches the line."""
+    own = access.per_line(scope, t.c.line, owner=t.c.owner_id) & _is_me(t, access)
+    return or_(whole_lines(t, access, scope), own)
+
+
+def files_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """Files of closed runs: those of one's own statements; all where the scope reaches the line."""
+    of = EliteStatement.__table__.alias("statement_of_file")
+    mine = select(of.c.id).where(of.c.owner_id == access.me(), _is_me(of, access))
+    own = access.per_line(scope, t.c.line, owner=t.c.owner_id) & t.c.statement_id.in_(mine)
+    return or_(whole_lines(t, access, scope), own)
 
 
 def distributions_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     """Distributions of teams the scope reaches; of a member only the heading, his own share is a row of its own."""
     return access.per_line(scope, t.c.line, owner=t.c.owner_id, team=t.c.team_id)
+
+
+def remark_seen(t: Any, access: Access) -> ColumnElement[Any]:
+    """Why a team's commission is divided so: it tells of members' results, so for who divides it or sees all pay."""
+    led = access.per_line(DISTRIBUTE, t.c.line, owner=t.c.owner_id, team=t.c.team_id)
+    return case((or_(led, whole_lines(t, access, PAY_READ)), t.c.remark))
 
 
 def shares_visible(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
@@ -100,7 +122,7 @@ def shares_visible(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
     led = access.per_line(DISTRIBUTE, of.c.line, owner=of.c.owner_id, team=of.c.team_id)
     divided = t.c.distribution_id.in_(select(of.c.id).where(led))
     own = access.per_line(POOL_READ, t.c.line, owner=t.c.owner_id)
-    return or_(own & (t.c.owner_id == access.me()), divided, whole_lines(t, access, PAY_READ))
+    return or_(own & (t.c.owner_id == access.me()) & _is_me(t, access), divided, whole_lines(t, access, PAY_READ))
 
 
 def teams_reached(access: Access, team_id: UUID, scope: str) -> Select[Any]:
@@ -263,6 +285,18 @@ def inputs_of(run_id: UUID) -> Select[Any]:
     """What a run was computed from: team, inputs."""
     t = EliteRunInput.__table__
     return select(t.c.elite_team_id, t.c.inputs).where(t.c.run_id == run_id).order_by(t.c.elite_team_id)
+
+
+def divided_in(line: str, months: Sequence[str], teams: Sequence[UUID]) -> Select[Any]:
+    """What closed runs of these months were computed from, of these teams: month, team, inputs."""
+    t, run = EliteRunInput.__table__, EliteRun.__table__
+    return (
+        select(run.c.month, t.c.elite_team_id, t.c.inputs)
+        .join(run, run.c.id == t.c.run_id)
+        .where(run.c.line == line, run.c.month.in_(months), run.c.state == EliteRunState.CLOSED.value)
+        .where(t.c.elite_team_id.in_(teams))
+        .order_by(run.c.month, t.c.elite_team_id)
+    )
 
 
 def paid_by_the_day(line: str, run_id: UUID, month: str) -> Select[Any]:
