@@ -35,6 +35,7 @@ check: setup ## the gate without the tests: format, lint, types, contracts, rule
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy crm_core tests tools
+	$(BIN)/mypy examples
 	@for plugin in $(PLUGINS); do echo "mypy $$plugin"; $(BIN)/mypy $$plugin; done
 	$(BIN)/lint-imports
 	@$(MAKE) rules-check docs-check

@@ -61,10 +61,10 @@ def test_a_workbook_has_every_line_with_its_steps() -> None:
         [cell for cell in row if cell not in (None, "")] for row in book.active.iter_rows(values_only=True)
     ]
     assert ["姓名 Name", "陈一"] in rows
-    assert ["岗位工资 Post salary", "4800.00", "MO-034"] in rows
+    assert ["岗位工资 Post salary", 4800, "MO-034"] in rows, "a number, which can be added up"
     step = next(row for row in rows if "岗位工资标准 × 套餐二系数" in row)
     assert "岗位工资标准 4000.00；套餐二系数 1.20" in step
-    assert ["应付 Payable", "4800.00"] in rows
+    assert ["应付 Payable", 4800] in rows
 
 
 def test_a_long_statement_goes_on_on_a_further_page() -> None:

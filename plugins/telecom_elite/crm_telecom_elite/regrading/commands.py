@@ -107,7 +107,9 @@ async def apply_for_post(work: Work, command: ApplyForElitePost) -> EliteRegrade
     wanted = await work.get(ElitePost, command.post_id, "postId")
     held = await work.get(ElitePost, present.post_id, "memberId")
     step = command.step_id or present.step_id
-    if command.step_id is not None:  # refused whichever it is: the answer tells nobody on which rung he stands
+    if (
+        command.step_id is not None
+    ):  # refused whichever it is: the answer tells nobody on which rung he stands
         if wanted.series == held.series:
             raise Refused(BY_RESULTS("stepId"))
         await _refuse_other_ladder(work, present, step)

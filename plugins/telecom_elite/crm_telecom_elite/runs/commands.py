@@ -236,17 +236,22 @@ async def _statements(work: Work, run: EliteRun) -> tuple[int, int]:
         .group_by(t.c.member_id, t.c.owner_id)
         .order_by(t.c.member_id)
     )
+    found: dict[UUID, tuple[UUID | None, int]] = {}
+    for member, owner, total in (
+        await work.session.execute(sums)
+    ).all():  # two where his account changed meanwhile
+        found[member] = (owner, found.get(member, (None, 0))[1] + int(total))
     rows = [
         {
             "id": ids.uuid7(), "created_at": work.now, "updated_at": work.now, "version": 1, "line": run.line,
-            "run_id": run.id, "member_id": member, "owner_id": owner, "total": int(total),
-            "payable": max(int(total), 0), "carried_over": min(int(total), 0), "objection": "", "answer": "",
+            "run_id": run.id, "member_id": member, "owner_id": owner, "total": total,
+            "payable": max(total, 0), "carried_over": min(total, 0), "objection": "", "answer": "",
         }
-        for member, owner, total in (await work.session.execute(sums)).all()
+        for member, (owner, total) in found.items()
     ]  # fmt: skip
     if rows:
         await work.session.execute(insert(EliteStatement.__table__), rows)
-    return sum(row["payable"] for row in rows), len(rows)
+    return sum(max(total, 0) for _owner, total in found.values()), len(rows)
 
 
 class ReopenEliteRun(_OfRun):

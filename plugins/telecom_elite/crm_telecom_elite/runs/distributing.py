@@ -327,6 +327,8 @@ async def set_factor(work: Work, command: SetEliteBonusFactor) -> EliteBonusFact
     member = await work.get(EliteMember, command.member_id, "memberId") if command.member_id else None
     if member is not None and member.line != work.acting_line:
         raise Refused(errors.WRONG_LINE("memberId", line=member.line, given=work.acting_line))
+    if member is not None and member.id not in await _packages(work, team, command.month):
+        raise Refused(NOT_IN_TEAM("memberId", name=member.name, team=team.name, month=command.month))
     key = member.id.hex if member is not None else "team"
     t = EliteBonusFactor
     known = select(t).where(t.elite_team_id == team.id, t.member_key == key, t.month == command.month)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from openpyxl import Workbook
 from openpyxl.styles import Font
+from openpyxl.worksheet.worksheet import Worksheet
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from crm_core.money import yuan
 from crm_telecom_elite.runs.dividing import half_up, money
 from crm_telecom_elite.runs.models import KIND_WORDS
 
@@ -55,6 +59,10 @@ INPUT_WORDS: Final[Mapping[str, str]] = {
 }
 """Names of the inputs of steps, for people."""
 _HEADS: Final = ("项目", "金额（元）", "规则", "说明", "计算公式", "数据", "结果", "取整")
+_AMOUNT: Final = "#,##0.00"
+_FRACTION: Final = re.compile(r"-?\d+/\d+")
+_ROUNDED: Final = "※"
+"""Marks what was rounded; how, is said once below."""
 _FONT: Final = "STSong-Light"
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -103,16 +111,25 @@ class Page:
         yield "工号 Staff number", self.staff_number or "-"
         yield "团队 Team", "、".join(self.teams) or "-"
 
-    def sums(self) -> Iterator[tuple[str, str]]:
-        """What stands below them."""
-        yield "合计 Total", money(self.total)
-        yield "应付 Payable", money(self.payable)
+    def sums(self) -> Iterator[tuple[str, int]]:
+        """What stands below them, in fen."""
+        yield "合计 Total", self.total
+        yield "应付 Payable", self.payable
         if self.carried_over:
-            yield "结转下月 Carried over", money(self.carried_over)
+            yield "结转下月 Carried over", self.carried_over
 
 
 def _given(step: Mapping[str, Any]) -> str:
-    return "；".join(f"{INPUT_WORDS.get(name, name)} {value}" for name, value in step["inputs"].items())
+    return "；".join(
+        f"{INPUT_WORDS.get(name, name)} {_about(value)}" for name, value in step["inputs"].items()
+    )
+
+
+def _about(value: str) -> str:
+    """A value; of a fraction also what it is about, since nobody reads one."""
+    if not _FRACTION.fullmatch(value):
+        return value
+    return f"{value}（≈ {Decimal(round(Fraction(value) * 1_000_000)).scaleb(-6)}）"
 
 
 def _value(step: Mapping[str, Any]) -> str:
@@ -137,20 +154,28 @@ def workbook(page: Page) -> bytes:
     for cell in sheet[sheet.max_row]:
         cell.font = Font(bold=True)
     for line in page.lines:
-        sheet.append((line.title, money(line.amount), line.rule))
+        sheet.append((line.title, yuan(line.amount), line.rule))
+        _as_amount(sheet)
         for step in line.derivation:
             sheet.append(
                 ("", "", step["rule"], f"{step['labelZh']} {step['label']}", step["formulaZh"] or step["formula"],
                  _given(step), _value(step), step["rounding"])
             )  # fmt: skip
     sheet.append(())
-    for row in page.sums():
-        sheet.append(row)
+    for label, amount in page.sums():
+        sheet.append((label, yuan(amount)))
+        _as_amount(sheet)
     sheet.append(("校验 Digest", page.run_digest))
     for letter, width in zip("ABCDEFGH", (26, 16, 10, 40, 40, 60, 16, 30), strict=True):
         sheet.column_dimensions[letter].width = width
     book.properties.creator, book.properties.title = "crm", page.title
     return _same_bytes(book, page.closed_at)
+
+
+def _as_amount(sheet: Worksheet) -> None:
+    """Show the amount of the last row with two decimals; it is a number, so that it can be added up."""
+    title, amount = sheet[sheet.max_row][:2]
+    title.font, amount.font, amount.number_format = Font(bold=True), Font(bold=True), _AMOUNT
 
 
 def _same_bytes(book: Workbook, moment: datetime) -> bytes:
@@ -235,13 +260,16 @@ def sheet(page: Page) -> bytes:
     sheets.at -= 8
     for line in page.lines:
         sheets.rule()
-        sheets.write(f"{line.title}（{line.rule}）", size=11, right=money(line.amount), gap=5)
+        sheets.write(f"{line.title}（{line.rule}）", size=11, right=_grouped(yuan(line.amount)), gap=5)
         for step in line.derivation:
             _write_step(sheets, step)
     sheets.rule()
-    for label, value in page.sums():
-        sheets.write(label, size=11, right=value, gap=5)
+    for label, amount in page.sums():
+        sheets.write(label, size=11, right=_grouped(yuan(amount)), gap=5)
     sheets.at -= 8
+    for words in dict.fromkeys(step["rounding"] for line in page.lines for step in line.derivation):
+        if words:
+            sheets.write(f"{_ROUNDED} {words}", size=7)
     sheets.write(f"关闭时间 Closed {page.closed_at:%Y-%m-%d %H:%M} UTC", size=7)
     sheets.write(f"校验 Digest {page.run_digest}", size=7)
     canvas.showPage()
@@ -250,9 +278,18 @@ def sheet(page: Page) -> bytes:
 
 
 def _write_step(sheets: _Sheets, step: Mapping[str, Any]) -> None:
-    rounding = f" [{step['rounding']}]" if step["rounding"] else ""
-    sheets.write(f"{step['labelZh']} {step['label']}{rounding}", indent=14, right=_value(step))
+    rounded = f" {_ROUNDED}" if step["rounding"] else ""
+    exact = "/" in step["value"]
+    value = Fraction(step["value"])
+    right = f"≈ {_grouped(yuan(half_up(value)))}" if exact else _grouped(Decimal(step["value"]))
+    sheets.write(f"{step['labelZh']} {step['label']}{rounded}", indent=14, right=right)
     if step["formulaZh"]:
         sheets.write(f"= {step['formulaZh']}", size=8, indent=24)
-    if step["inputs"]:
-        sheets.write(_given(step), size=7, indent=24, gap=7)
+    given = [*([_given(step)] if step["inputs"] else []), *([f"= {step['value']}"] if exact else [])]
+    if given:
+        sheets.write("；".join(given), size=7, indent=24, gap=7)
+
+
+def _grouped(amount: Decimal) -> str:
+    """An amount with its thousands apart."""
+    return format(amount, ",f")

@@ -68,7 +68,9 @@ def pay_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
 def _is_me(t: Any, access: Access) -> ColumnElement[bool]:
     """The row's member still has the caller's account: one that was his by mistake shows nothing any more."""
     member = EliteMember.__table__.alias("member_of_row")
-    found: ColumnElement[bool] = t.c.member_id.in_(select(member.c.id).where(member.c.owner_id == access.me()))
+    found: ColumnElement[bool] = t.c.member_id.in_(
+        select(member.c.id).where(member.c.owner_id == access.me())
+    )
     return found
 
 
@@ -122,7 +124,9 @@ def shares_visible(t: Any, access: Access, _scope: str) -> ColumnElement[bool]:
     led = access.per_line(DISTRIBUTE, of.c.line, owner=of.c.owner_id, team=of.c.team_id)
     divided = t.c.distribution_id.in_(select(of.c.id).where(led))
     own = access.per_line(POOL_READ, t.c.line, owner=t.c.owner_id)
-    return or_(own & (t.c.owner_id == access.me()) & _is_me(t, access), divided, whole_lines(t, access, PAY_READ))
+    return or_(
+        own & (t.c.owner_id == access.me()) & _is_me(t, access), divided, whole_lines(t, access, PAY_READ)
+    )
 
 
 def teams_reached(access: Access, team_id: UUID, scope: str) -> Select[Any]:
