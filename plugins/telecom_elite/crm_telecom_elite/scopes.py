@@ -28,8 +28,6 @@ PLAN_READ = "telecom_elite.plan_read"
 PLAN_WRITE = "telecom_elite.plan_write"
 APPROVAL_SIGN = "approval.sign"
 """Of the core: without it nobody signs."""
-AUDIT_READ = "audit.read"
-"""Of the core: who changed what."""
 
 SCOPES = (
     Scope(TEAM_READ, "See teams, posts, the pay ladder and the figures of the rules (查看团队、岗位与参数)"),
@@ -137,6 +135,6 @@ ROLES = (
     RoleTemplate(
         "elite_compliance",
         "合规 Compliance",
-        dict.fromkeys((*_CORE_READ, TEAM_READ, PLAN_READ, AUDIT_READ), Reach.LINE),
+        dict.fromkeys((*_CORE_READ, TEAM_READ, PLAN_READ), Reach.LINE),
     ),
 )

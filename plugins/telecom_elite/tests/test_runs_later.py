@@ -20,6 +20,7 @@ from crm_telecom_elite.runs.computing import run as compute_job
 from crm_telecom_elite.runs.models import EliteDistribution
 from crm_telecom_elite.testing import Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
+from crm_telecom_elite.users.models import EliteUser
 
 
 @pytest.fixture
@@ -233,3 +234,25 @@ async def test_applying_for_a_post_does_not_tell_on_which_rung_somebody_stands(p
         given = {"memberId": pay.first, "postId": post, "stepId": step, "reason": "拟任团队经理"}
         answer = await crm.change("eliteRegradeApplyForPost", pay.branch.centre, input=given, dryRun=True)
         assert codes(answer) == [("TELECOM_ELITE_BY_RESULTS", "stepId")]
+
+
+@pytest.mark.rule("MO-043")
+async def test_what_closed_fees_were_counted_by_is_changed_from_the_first_open_month_on(pay: Pay) -> None:
+    await pay.fees(pay.first, "10000.00")
+    await pay.divided({pay.first: "100"})
+    await pay.closed()
+    user = ids.show("elu", (await pay.branch.crm.rows(EliteUser))[0].id)
+    legacy = {"ids": [user], "approvedOn": "2025-10-31"}
+    given = {"id": user, "memberId": pay.second, "validFrom": "2025-10-31"}
+    rate = {"name": "commission_rate", "teamKind": "HQ", "value": "0.05", "validFrom": "2025-10-31"}
+    crm, branch = pay.branch.crm, pay.branch
+    settled = "TELECOM_ELITE_MONTH_SETTLED"
+    assert (settled, "validFrom") in codes(await crm.change("eliteUserAssign", branch.centre, input=given))
+    assert (settled, "approvedOn") in codes(
+        await crm.change("eliteUserApproveLegacy", branch.centre, input=legacy)
+    )
+    assert codes(await crm.change("eliteRateSet", branch.hr, input=rate)) == [(settled, "validFrom")]
+    await crm.done(
+        "eliteRateSet", branch.hr, input={**rate, "validFrom": "2025-11-01"}, select="eliteRate { id }"
+    )
+    await crm.done("eliteUserAssign", branch.centre, input={**given, "validFrom": "2025-11-01"})

@@ -1,7 +1,7 @@
 """What this room answers when asked."""
 
 from crm_telecom_elite.parts import Part
-from crm_telecom_elite.receipts import carrying, commands, events, graphql, incoming, inputs, models
+from crm_telecom_elite.receipts import carrying, commands, events, graphql, incoming, inputs, models, settled
 
 PART = Part(
     tables=models.TABLES,
@@ -10,7 +10,8 @@ PART = Part(
     queries=graphql.QUERIES,
     commands=commands.COMMANDS,
     events=events.EVENTS,
-    messages=inputs.MESSAGES,
+    messages=(*inputs.MESSAGES, *settled.MESSAGES),
+    checks=settled.CHECKS,
     jobs=carrying.JOBS,
     handlers=incoming.HANDLERS,
 )
