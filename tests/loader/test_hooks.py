@@ -108,6 +108,10 @@ async def a_demo(_demo: object) -> None:
     """Adds nothing."""
 
 
+async def a_seed(_session: object, _line: str, _now: object) -> None:
+    """Adds nothing."""
+
+
 def no_entries(_access: Access) -> Select[tuple[object]]:
     return select(Note.__table__.c.id)
 
@@ -310,6 +314,10 @@ def test_crm_settings() -> None:
 
 def test_crm_demo() -> None:
     assert answering(crm_demo=a_demo).demos[-1] is a_demo
+
+
+def test_crm_seeds() -> None:
+    assert answering(crm_seeds=(a_seed,)).seeds == (("memo", a_seed),)
 
 
 hookspec = pluggy.HookspecMarker("crm")
