@@ -340,7 +340,7 @@ async def test_a_run_computed_again_from_its_frozen_inputs_gives_the_same_bytes(
     await pay.divided({pay.first: "33.3", pay.second: "33.3", pay.manager: "33.4"})
     run = await pay.closed()
     await pay.branch.standard("营销经理", "A", "9000.00", "9000.00")
-    rate = {"name": "commission_rate", "teamKind": "HQ", "validFrom": "2025-10-01", "value": "0.09"}
+    rate = {"name": "package_2_factor", "teamKind": "HQ", "validFrom": "2025-10-01", "value": "1.5"}
     await pay.branch.crm.done("eliteRateSet", pay.branch.hr, input=rate, acting="elite")
     assert (await pay.run(run))["reproducible"] is True, "later figures change nothing"
 
