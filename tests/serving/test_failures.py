@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -132,8 +133,8 @@ async def test_an_unexpected_error_is_masked_and_logged_under_the_request_id(bro
 
 async def test_sqlite_locked_by_another_process_is_told_and_passes(broken: Broken) -> None:
     client, token, _, folder = broken
-    other = sqlite3.connect(folder / "crm.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    other = sqlite3.connect(folder / "crm.db", isolation_level=None, check_same_thread=False)
+    await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # the server, in this loop, may be writing
     try:
         reading = await ask(client, token, "{ businessLines { nodes { code } } }")
         writing = await ask(client, token, WRITE % "locked")
