@@ -334,10 +334,6 @@ def _odd_options(options: Options) -> list[UserError]:
     return found
 
 
-class _Undo(Exception):
-    pass
-
-
 async def _dry_run(
     services: Services,
     actor: Actor,
@@ -348,7 +344,7 @@ async def _dry_run(
 ) -> tuple[Outcome, Fetch | None]:
     stack = linger if linger is not None else AsyncExitStack()
     try:
-        session = await stack.enter_async_context(_undone(services.database))
+        session = await stack.enter_async_context(services.database.undone())
         outcome = await _performed(
             Work(services, session, actor, replace(options, idempotency_key=None)), spec, command
         )
@@ -366,25 +362,6 @@ async def _dry_run(
             return (await session.execute(statement)).all()
 
     return outcome, fetch
-
-
-class _undone:  # noqa: N801  # reads as a word: enter_async_context(_undone(database))
-    """A transaction that is always rolled back."""
-
-    def __init__(self, database: Database) -> None:
-        self._transaction = database.transaction()
-
-    async def __aenter__(self) -> Unit:
-        return await self._transaction.__aenter__()
-
-    async def __aexit__(self, *_error: object) -> None:
-        try:
-            raise _Undo
-        except _Undo as undo:
-            try:
-                await self._transaction.__aexit__(_Undo, undo, undo.__traceback__)
-            except _Undo:
-                return
 
 
 async def _performed(

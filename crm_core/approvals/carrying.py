@@ -159,10 +159,6 @@ async def settle(services: Services, approval_id: UUID, job_id: UUID, ending: En
 # -- many records by one command
 
 
-class _Undo(Exception):
-    """Leaves a transaction of which nothing remains."""
-
-
 class _Clash(Refused):
     """Records hold other values than when the change was asked for."""
 
@@ -215,13 +211,9 @@ class _Parts:
 
     async def _in_the_way(self) -> Ending | None:
         """Why nothing of it can be performed; None: nothing stands in the way."""
-        requester, found = await requester_of(self.services, self.signed), None
-        try:
-            async with self.services.database.transaction() as session:
-                found = await self._tried(session, requester)
-                raise _Undo
-        except _Undo:
-            return found
+        requester = await requester_of(self.services, self.signed)
+        async with self.services.database.undone() as session:
+            return await self._tried(session, requester)
 
     async def _tried(self, session: Unit, requester: Actor) -> Ending | None:
         signed = self.signed

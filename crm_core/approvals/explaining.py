@@ -5,10 +5,10 @@ Everything is asked as it would be in earnest, in a transaction that is undone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -118,10 +118,6 @@ class Explained:
     names: Mapping[UUID, str] = field(default_factory=dict)
 
 
-class _Undo(Exception):
-    pass
-
-
 async def explain_command(
     services: Services, actor: Actor, kind: str, body: Mapping[str, Any], line: str | None
 ) -> Explained:
@@ -152,20 +148,19 @@ async def explain_record(services: Services, actor: Actor, record: str, line: st
     return await _undone(services, actor, line, ask)
 
 
-async def _undone(services: Services, actor: Actor, line: str | None, ask: Any) -> Explained:
-    found = Explained(ApprovalWhy.REFUSED)
-    try:
-        async with services.database.transaction() as session:
-            work = Work(services, session, actor, Options(line=line))
-            try:
-                found = await ask(work)
-            except Refused as refused:
-                found = Explained(ApprovalWhy.REFUSED, work.line, errors=refused.errors)
-            found = replace(found, names=await _names(work, found))
-            work.changes.close()
-            raise _Undo
-    except _Undo:
-        return found
+Ask: TypeAlias = Callable[[Work], Awaitable[Explained]]
+
+
+async def _undone(services: Services, actor: Actor, line: str | None, ask: Ask) -> Explained:
+    async with services.database.undone() as session:
+        work = Work(services, session, actor, Options(line=line))
+        try:
+            found = await ask(work)
+        except Refused as refused:
+            found = Explained(ApprovalWhy.REFUSED, work.line, errors=refused.errors)
+        found = replace(found, names=await _names(work, found))
+        work.changes.close()
+    return found
 
 
 async def _names(work: Work, found: Explained) -> dict[UUID, str]:

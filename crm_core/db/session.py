@@ -137,6 +137,16 @@ class Database:
             yield unit
 
     @asynccontextmanager
+    async def undone(self) -> AsyncIterator[Unit]:
+        """A writing transaction of which nothing remains, however the block ends."""
+        try:
+            async with self._transaction() as unit:
+                yield unit
+                raise _Undo
+        except _Undo:
+            return
+
+    @asynccontextmanager
     async def _transaction(self, **how: Any) -> AsyncIterator[Unit]:
         if self.dialect == "sqlite":
             async with self._turn, self._closing(await self._begun(**how)) as unit:
@@ -236,6 +246,10 @@ class Database:
         await self.reader.close()
         await self.reads.dispose()
         await self.writes.dispose()
+
+
+class _Undo(Exception):
+    """Leaves a transaction of which nothing remains."""
 
 
 class _Lanes:

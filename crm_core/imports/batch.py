@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -38,10 +37,6 @@ class _Again(Exception):
     """A row of the batch is refused when something may be written: once more, each row on its own."""
 
 
-class _Undo(Exception):
-    """Leaves a rehearsal's transaction."""
-
-
 @dataclass
 class Result:
     """What one batch came to: its tally, findings, refused rows with their problems, records brought in."""
@@ -64,9 +59,10 @@ class Batches:
     ) -> Result:
         """Bring one batch in, in one transaction with its position; without a run it is undone again."""
         claimed = set(bringer.claimed) if isinstance(bringer, Customers) else set()
+        database = self.services.database
         for carefully in (False, True):
             try:
-                async with self._transaction(undone=run is None) as session:
+                async with database.undone() if run is None else database.transaction() as session:
                     result = await self._brought(session, bringer, batch, carefully=carefully)
                     if run is not None:
                         await self._note(session, run, batch, result)
@@ -81,16 +77,6 @@ class Batches:
         elif isinstance(bringer, Customers):
             bringer.claimed = claimed
         return result
-
-    @asynccontextmanager
-    async def _transaction(self, *, undone: bool) -> AsyncIterator[AsyncSession]:
-        try:
-            async with self.services.database.transaction() as session:
-                yield session
-                if undone:
-                    raise _Undo
-        except _Undo:
-            return
 
     async def _brought(
         self,

@@ -333,10 +333,6 @@ class Several:
         users.clear()
 
 
-class _Undo(Exception):
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What a request would do: steps with their commands, and what stopped it on the way."""
@@ -357,12 +353,9 @@ async def rehearse(
     stop: Stopped | None = None
     try:
         actor = await _actor(services, actor_id, message.line)
-        async with services.database.transaction() as session:
+        async with services.database.undone() as session:
             doing = DoingInOne(services, session, actor, message)
             await do(doing, handler, steps)
-            raise _Undo
-    except _Undo:
-        pass
     except Stopped as stopped:
         stop = stopped
     made = zip(doing.done, doing.commands, strict=True) if doing is not None else ()

@@ -22,7 +22,7 @@ from crm_core.jobs import queries
 from crm_core.jobs.addresses import addressed
 from crm_core.jobs.enqueuing import declared, insert_unless_open, row_of
 from crm_core.jobs.models import QueuedJob
-from crm_core.jobs.waiting import first_of
+from crm_core.stirring import first_of
 
 if TYPE_CHECKING:
     from crm_core.db.unit import Unit

@@ -16,8 +16,8 @@ from crm_core.jobs.broker import NatsBroker, SqlBroker, nats_broker, registered,
 from crm_core.jobs.claims import reap
 from crm_core.jobs.running import Runner, settings_of
 from crm_core.jobs.scheduling import fire_due
-from crm_core.jobs.waiting import first_of
 from crm_core.logs import logger
+from crm_core.stirring import first_of
 from crm_core.work import Services
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from crm_core.db.session import is_trouble
 from crm_core.errors import Fault
 from crm_core.keyring import KeyringError
 from crm_core.logs import logger
+from crm_core.stirring import first_of
 from crm_core.webhooks import queries
 from crm_core.webhooks.claiming import (
     Health,
@@ -148,7 +149,7 @@ class Sender:
             while not stop.is_set():
                 pause = haste.pop(0) if haste else self._settings.poll_seconds
                 pause = pause if await self._look() else PAUSE_WHEN_AWAY
-                await _first_of(pause, stop, stirred)
+                await first_of(pause, stop, stirred)
                 if stirred.is_set():
                     stirred.clear()
                     haste = [*_HASTE]
@@ -412,13 +413,3 @@ async def run(services: Services, stop: asyncio.Event) -> None:
     """Send as long as a process lives: the worker of this room."""
     async with Sender(services) as sender:
         await sender.run(stop)
-
-
-async def _first_of(seconds: float, *events: asyncio.Event) -> None:
-    """Wait for the first of these, at most so long."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()
