@@ -177,7 +177,9 @@ async def load(given: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """One slice."""
     given = json.load(sys.stdin)
-    print(json.dumps(uvloop.run(load(given))))
+    answer = json.dumps(uvloop.run(load(given))).encode()
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:  # whole, also where Python was told not to buffer
+        out.write(answer)
 
 
 if __name__ == "__main__":

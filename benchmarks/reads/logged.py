@@ -23,6 +23,7 @@ _OWN: Final = frozenset(
         "updated_at",
         "occurred_at",
         "occurred_on",
+        "position",
         "subject_id",
         "subject_ref",
         "request_id",

@@ -12,19 +12,20 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import URL
 
-from crm_core.db.connections import LOST, Connect, Connections
+from crm_core.db.connections import LOST, AllInUse, Connect, Connections
+from crm_core.db.planning import COST, Planning, Trial
 
 REMEMBERED_STATEMENTS = 500
 LONGEST_REMEMBERED = 1024 * 1024
 """Bytes; the driver itself would prepare anew at every execution what is longer than 15 KiB."""
 SQLITE_CACHE_KIB = 16_000
-SLOW_SECONDS = 0.01
-SLOW_TIMES = 3
-"""A statement that took longer so often is planned for its values from then on: planning costs a tenth of that."""
+SETTLED = 6
+"""PostgreSQL plans a prepared statement for its values five times before it decides how to go on."""
 
 
 class TooLong(Exception):
@@ -47,8 +48,8 @@ class PostgresReader:
     """Pools of asyncpg connections; each connection remembers the statements it has prepared.
 
     Nothing is sent besides the statement: a connection for single statements has no state to be reset.
-    After some executions PostgreSQL plans a statement once for all values. Where that turns out slow, the statement is
-    sent from then on through connections that plan it for its values each time.
+    After some executions PostgreSQL plans a statement once for all values. Where trials show that to be slow
+    (`Planning`), the statement is sent through connections that plan it for its values each time.
 
     Behind a pooler that gives its connections away after each transaction nothing is prepared, so nothing is planned
     once for all.
@@ -56,23 +57,31 @@ class PostgresReader:
 
     def __init__(self, options: dict[str, Any], most: int, *, pooled: bool = False) -> None:
         """`options` as of `asyncpg.connect`; `pooled`: the address is that of a transaction pooler."""
-        again = {"plan_cache_mode": "force_custom_plan"}
+        each = {"plan_cache_mode": "force_custom_plan"}
         settings = options["server_settings"]
-        self._pooled, self._most = pooled, most
-        self._usual = Connections(_connecting(options), most)
-        self._planning = Connections(_connecting({**options, "server_settings": {**settings, **again}}), most)
-        self._slow: Counter[str] = Counter()
+        self._pooled = pooled
+        self._once = Connections(_connecting(options), most)
+        self._each = Connections(_connecting({**options, "server_settings": {**settings, **each}}), most)
+        self._planning = Planning()
+        self._executed: WeakKeyDictionary[Any, Counter[str]] = WeakKeyDictionary()
+        self._trial: asyncio.Task[None] | None = None
 
     async def value(self, sql: str, values: Sequence[Any], seconds: float) -> bytes:
         """The value of the statement; a connection lost while idle is replaced once."""
-        pool = self._planning if self._slow.get(sql, 0) >= SLOW_TIMES else self._usual
+        pool = self._each if self._planning.each_time(sql) else self._once
         try:
-            return await self._value(pool, sql, values, seconds)
+            found, took = await self._value(pool, sql, values, seconds)
         except LOST:
             pool.replace()
-            return await self._value(pool, sql, values, seconds)
+            found, took = await self._value(pool, sql, values, seconds)
+        if not self._pooled and self._planning.wants_trial(sql, took) and self._trial is None:
+            self._trial = asyncio.get_running_loop().create_task(self._try(pool, sql, values, took))
+        return found
 
-    async def _value(self, pool: Connections, sql: str, values: Sequence[Any], seconds: float) -> bytes:
+    async def _value(
+        self, pool: Connections, sql: str, values: Sequence[Any], seconds: float
+    ) -> tuple[bytes, float]:
+        """The value, and how many seconds it took once there was a connection."""
         connection = await pool.take(seconds)
         begun, whole = monotonic(), False
         try:
@@ -87,28 +96,69 @@ class PostgresReader:
             raise
         finally:
             pool.give_back(connection, whole=whole)
-        if not self._pooled and monotonic() - begun > SLOW_SECONDS and pool.in_use <= self._most // 2:
-            self._slow_too(sql)
-        return found
+        took = monotonic() - begun
+        self._used(connection)[sql] += 1
+        return found, took
+
+    async def _try(self, usual: Connections, sql: str, values: Sequence[Any], took: float) -> None:
+        """Perform the statement once more in both ways, the unusual one first: it stops when it takes as long."""
+        other = self._once if usual is self._each else self._each
+        try:
+            its = await self._tried(other, sql, values, took)
+            own = None if its is None else await self._tried(usual, sql, values, COST * took)
+        except (AllInUse, asyncpg.PostgresError, *LOST):
+            self._planning.put_off(sql)
+        else:
+            its = took if its is None else its
+            own = took if own is None else own
+            self._planning.tried(sql, Trial(own, its) if usual is self._once else Trial(its, own))
+        finally:
+            self._trial = None
+
+    async def _tried(self, pool: Connections, sql: str, values: Sequence[Any], most: float) -> float | None:
+        """Seconds it takes over a connection that is used to it; None where that is more than so many."""
+        connection = await pool.take(most)
+        used, whole = self._used(connection), False
+        try:
+            for _ in range(used[sql], SETTLED if pool is self._once else 1):
+                await connection.fetchval(sql, *values, timeout=most)
+                used[sql] += 1
+            begun = monotonic()
+            await connection.fetchval(sql, *values, timeout=most)
+            whole = True
+            return monotonic() - begun
+        except TimeoutError:
+            return None
+        except asyncpg.PostgresError:
+            whole = True
+            raise
+        finally:
+            pool.give_back(connection, whole=whole)
+
+    def _used(self, connection: Any) -> Counter[str]:
+        """How often each statement was performed over this connection."""
+        used = self._executed.setdefault(connection, Counter())
+        if len(used) > 2 * REMEMBERED_STATEMENTS:
+            used.clear()
+        return used
 
     async def take(self, seconds: float) -> Any:
         """A connection for statements of one's own; `AllInUse` when none gets free in so many seconds."""
-        return await self._usual.take(seconds)
+        return await self._once.take(seconds)
 
     def give_back(self, connection: Any, *, whole: bool, lost: bool) -> None:
         """Take it back; where one was `lost` others may be, so none of today's is used again."""
         if lost:
-            self._usual.replace()
-        self._usual.give_back(connection, whole=whole)
-
-    def _slow_too(self, sql: str) -> None:
-        if sql in self._slow or len(self._slow) < REMEMBERED_STATEMENTS:
-            self._slow[sql] += 1
+            self._once.replace()
+        self._once.give_back(connection, whole=whole)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._usual.close()
-        await self._planning.close()
+        if self._trial is not None:
+            self._trial.cancel()
+            await asyncio.gather(self._trial, return_exceptions=True)
+        await self._once.close()
+        await self._each.close()
 
 
 async def _prepare(connection: Any) -> None:

@@ -10,16 +10,6 @@ from sqlalchemy import text
 from crm_core.errors import Fault
 from crm_core.testing.kit import Kit
 
-MODE = "SELECT to_json(current_setting('plan_cache_mode') || pg_sleep($1::float)::text)"
-
-
-@pytest.mark.parametrize("crm_dialect", ["postgresql"])
-async def test_a_statement_that_was_slow_is_planned_for_its_values_from_then_on(crm: Kit) -> None:
-    assert await crm.database.answer(MODE, [0.0]) == b'"auto"'
-    for _ in range(3):
-        assert await crm.database.answer(MODE, [0.1]) == b'"auto"'
-    assert await crm.database.answer(MODE, [0.0]) == b'"force_custom_plan"'
-
 
 @pytest.mark.parametrize("crm_dialect", ["postgresql"])
 async def test_connections_lost_while_idle_are_replaced(crm: Kit) -> None:
