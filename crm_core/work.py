@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,6 +83,10 @@ class Services:
         own = self.settings.lines[line]
         return WorkCalendar(frozenset(own.days_off), frozenset(own.work_days), zone=ZoneInfo(own.time_zone))
 
+    def day(self, line: str, moment: datetime) -> date:
+        """The day a moment (UTC) lies in, where a business line does its business."""
+        return moment.astimezone(ZoneInfo(self.settings.lines[line].time_zone)).date()
+
     def access(self, actor: Actor) -> Access:
         """The actor's view of the data, now."""
         known = self._seen.get(actor.shape)
@@ -154,6 +158,10 @@ class Work:
         if self.line is None:
             raise Fault("LINE_MISSING", "This command needs a business line")
         return self.line
+
+    def day(self, moment: datetime | None = None) -> date:
+        """The day of a moment (UTC), by default of this command, where the line acted in does its business."""
+        return self.services.day(self.acting_line, moment or self.now)
 
     def settings_of(self, owner: str) -> Any:
         """The settings of a room or plugin, as it declared them."""

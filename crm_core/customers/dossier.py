@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints
 from sqlalchemy import select
@@ -80,7 +79,7 @@ async def file_document(work: Work, command: FileDocument) -> CustomerDocument:
     await _refuse_strangers(work)
     settings: CustomersSettings = work.settings_of("customers")
     received = _past_day(work, command.received_on, "receivedOn")
-    late = (today(work) - received).days > settings.filing_days
+    late = (work.day() - received).days > settings.filing_days
     paper = await papers.stored(
         work.services.store, command, settings.document_bytes, work.now, dry=work.options.dry_run
     )
@@ -113,16 +112,10 @@ async def _refuse_strangers(work: Work) -> None:
         raise Refused(KEEPERS_ONLY(line=work.acting_line))
 
 
-def today(work: Work) -> date:
-    """The day it is in the line acted in."""
-    line = work.services.settings.lines.get(work.acting_line)
-    return work.now.astimezone(ZoneInfo(line.time_zone if line else "Asia/Shanghai")).date()
-
-
 def _past_day(work: Work, day: date | None, path: str) -> date:
-    if day is not None and day > today(work):
+    if day is not None and day > work.day():
         raise Refused(IN_THE_FUTURE(path, day=day.isoformat()))
-    return day or today(work)
+    return day or work.day()
 
 
 # -- transactions

@@ -25,7 +25,7 @@ from crm_core.interactions import tasks
 from crm_core.interactions.events import CallbackPlanSet, CardRestored, CardVoided
 from crm_core.interactions.models import Callback, CallbackPlan, Channel, Interaction
 from crm_core.interactions.people import Short, TeamId, UserId, Words, performer_of, team_of
-from crm_core.interactions.queries import customer_line, last_callbacks, local_day, locked_line
+from crm_core.interactions.queries import customer_line, last_callbacks, locked_line
 from crm_core.interactions.refusals import (
     CARD_NOT_VOID,
     CARD_STILL_INVALID,
@@ -88,7 +88,7 @@ async def _give_task(work: Work, row: Interaction, found: CallbackInput, team_id
         work,
         title=found.problems[:200],
         note=found.problems,
-        due_on=found.due_on or local_day(work, work.now) + timedelta(days=days),
+        due_on=found.due_on or work.day() + timedelta(days=days),
         assignee_id=assignee,
         team_id=team_id,
         customer_id=row.customer_id,

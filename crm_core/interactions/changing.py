@@ -23,7 +23,7 @@ from crm_core.interactions.people import (
     performer_of,
     set_participants,
 )
-from crm_core.interactions.queries import local_day, visit_of
+from crm_core.interactions.queries import visit_of
 from crm_core.interactions.refusals import CONTENT_REQUIRED, NOT_A_VISIT, PLAN_TOO_LATE
 from crm_core.interactions.tasks import InteractionId
 from crm_core.interactions.visits import VisitPlanInput, change_plan, plan_problems
@@ -95,7 +95,7 @@ async def _replan(work: Work, row: Interaction, command: UpdateInteraction) -> N
     if "planned_at" in given:
         raise_if(_too_late(work, row, command.planned_at))
         row.planned_at = row.occurred_at = command.planned_at
-        row.occurred_on = local_day(work, command.planned_at)
+        row.occurred_on = work.day(command.planned_at)
     if "performer_id" in given:
         row.performer_id = await performer_of(work, command.performer_id)
     if "channel" in given:

@@ -34,7 +34,7 @@ from crm_core.interactions.people import (
     set_participants,
     team_of,
 )
-from crm_core.interactions.queries import customer_line, ground_of, imported, kind_of, local_day
+from crm_core.interactions.queries import customer_line, ground_of, imported, kind_of
 from crm_core.interactions.refusals import (
     ALREADY_RECORDED,
     CHANNEL_REQUIRED,
@@ -106,7 +106,7 @@ async def plan_interaction(work: Work, command: PlanInteraction) -> Interaction:
             subject=command.subject_text,
             target=command.target,
             occurred_at=command.planned_at,
-            occurred_on=local_day(work, command.planned_at),
+            occurred_on=work.day(command.planned_at),
             planned_at=command.planned_at,
             performer_id=await performer_of(work, command.performer_id),
             team_id=await team_of(work, command.team_id, line.team_id),
@@ -192,7 +192,7 @@ async def log_interaction(work: Work, command: LogInteraction) -> Interaction:
             is_visit=kind.plan_required,
             is_callback=command.is_callback or command.callback is not None,
             occurred_at=occurred_at,
-            occurred_on=local_day(work, occurred_at),
+            occurred_on=work.day(occurred_at),
             performer_id=await _performer(work, command),
             team_id=await team_of(work, command.team_id, ground.team_id),
         )
@@ -265,7 +265,7 @@ async def complete_interaction(work: Work, command: CompleteInteraction) -> Inte
     states.move(states.INTERACTION, row, "complete")
     raise_if(_done_problems(work, command.occurred_at, command.content))
     row.occurred_at = command.occurred_at or work.now
-    row.occurred_on = local_day(work, row.occurred_at)
+    row.occurred_on = work.day(row.occurred_at)
     row.content = command.content
     given = command.given()
     for column in given.keys() & {"channel", "duration_minutes", "next_step", "next_on"}:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, Uuid, and_, distinct, func, or_, select, true
 
@@ -192,13 +191,3 @@ async def imported(work: Work, source: str, keys: Sequence[str]) -> Sequence[Int
         Interaction.line == work.acting_line, Interaction.source == source, Interaction.external_id.in_(keys)
     )
     return (await work.session.scalars(found)).all()
-
-
-def local_day(work: Work, moment: datetime, line: str | None = None) -> date:
-    """The day of a moment in the time zone of the line acted in."""
-    return moment.astimezone(zone_of(work, line or work.acting_line)).date()
-
-
-def zone_of(work: Work, line: str) -> ZoneInfo:
-    """The time zone of a line."""
-    return ZoneInfo(work.services.settings.lines[line].time_zone)

@@ -38,7 +38,6 @@ from crm_core.commands import Command, Money, Part, Perform, Ref, omitted
 from crm_core.customers.dossier import RecordTransaction
 from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused, UserError
-from crm_core.interactions.queries import local_day
 from crm_core.money import fen, yuan
 from crm_core.moves import moved
 from crm_core.work import Work
@@ -116,7 +115,7 @@ async def create_order(work: Work, command: CreateOrder) -> OrderCard:
     await require_customer(work, command.customer_id, "customerId")
     consultant = await consultant_for(work, command.scope, command.consultant_id)
     vehicle = await _vehicle(work, command.vehicle_id)
-    ordered_on = command.ordered_on or local_day(work, work.now)
+    ordered_on = command.ordered_on or work.day()
     model = command.model or (vehicle.model if vehicle else "")
     order = OrderCard(
         line=work.acting_line,
@@ -214,7 +213,7 @@ async def changed(work: Work, change: OrderChange, order: OrderCard) -> None:
     for column, value in differences.items():
         setattr(order, column, value)
     errors.raise_if(_wrong_content(order))
-    order.governing_on = local_day(work, work.now)
+    order.governing_on = work.day()
     work.record(OrderChangeSigned.of(change))
     work.record(OrderChanged.of(order))
 
@@ -270,7 +269,7 @@ def _wrong_content(order: OrderCard) -> list[UserError]:
 
 def _wrong_day(work: Work, ordered_on: date) -> list[UserError]:
     """An order is dated neither ahead nor further back than the dealer allows (AD-050)."""
-    today = local_day(work, work.now)
+    today = work.day()
     earliest = today - timedelta(days=_settings(work).order_backdating_days)
     if ordered_on > today:
         return [DATED_AHEAD("orderedOn")]
