@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(
         15.0, gt=0, description="How often a live subscription shows that it is alive while nothing happens."
     )
+    take_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="How long the client of a live subscription may leave what it is sent untaken before it is dropped (订阅接收超时).",
+    )
     broker: str = Field(
         "",
         description="What tells workers of jobs: empty: the database; or `nats://host:port[/name]`, JetStream (消息代理).",

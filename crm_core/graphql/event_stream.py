@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 EVENT_STREAM: Final = "text/event-stream"
-TAKE_SECONDS: Final = 60.0
-"""How long a client may leave a result untaken."""
 _ALIVE = b":\n\n"
 _COMPLETE = b"event: complete\ndata:\n\n"
 
@@ -35,7 +33,8 @@ class EventStream:
     """One request answered by events: `next` for each result, then `complete`; a comment while nothing happens.
 
     What is wrong with the request itself is told by an answer as usual. When the server stops the stream ends without
-    `complete`: clients come again, behind the last position they have seen.
+    `complete`: clients come again, behind the last position they have seen. One who leaves what he is sent untaken is
+    cut off.
     """
 
     def __init__(self, following: Following, body_bytes: int, log: FilteringBoundLogger) -> None:
@@ -81,32 +80,32 @@ class EventStream:
         try:
             await self._next(results, exchange, send)
             if not self._following.closing.is_set():
-                await _taken(send, _COMPLETE)
-        except TimeoutError:
+                await self._taken(send, _COMPLETE)
+        except TimeoutError:  # the end would not be taken either
             self._log.info("stream dropped", request_id=exchange.request_id, reason="not taken")
+            return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _next(self, results: Results, exchange: Exchange, send: Send) -> None:
         try:
-            await _taken(send, _ALIVE)
+            await self._taken(send, _ALIVE)
             async for result in results:
-                await _taken(send, _ALIVE if result is None else _event(result))
+                await self._taken(send, _ALIVE if result is None else _event(result))
         except TimeoutError:
             raise
         except HttpError as refusal:
-            await _taken(send, _event(encoded(self._server.refusal(refusal, exchange))))
+            await self._taken(send, _event(encoded(self._server.refusal(refusal, exchange))))
         except Exception as error:  # noqa: BLE001  # the edge: masked and logged
-            await _taken(send, _event(encoded(self._server.unexpected(error, exchange)[1])))
+            await self._taken(send, _event(encoded(self._server.unexpected(error, exchange)[1])))
+
+    async def _taken(self, send: Send, body: bytes) -> None:
+        """Send a part; it is taken when the next may be made."""
+        async with asyncio.timeout(self._following.patience):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 def _event(result: bytes) -> bytes:
     return b"event: next\ndata: " + result + b"\n\n"
-
-
-async def _taken(send: Send, body: bytes) -> None:
-    """Send a part; it is taken when the next may be made."""
-    async with asyncio.timeout(TAKE_SECONDS):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _gone(receive: Receive) -> None:

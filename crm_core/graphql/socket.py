@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PROTOCOL: Final = "graphql-transport-ws"
 INIT_SECONDS: Final = 10.0
-TAKE_SECONDS: Final = 60.0
 MOST_OPERATIONS: Final = 20
 """Operations of one websocket at the same time."""
 RESTART, TRY_LATER = 1012, 1013
@@ -40,17 +40,26 @@ class _Closed(Exception):
 class Socket:
     """One websocket: its credential, and the operations that are under way on it."""
 
-    def __init__(self, following: Following, socket: WebSocket, log: FilteringBoundLogger) -> None:
-        """Nothing is accepted yet."""
+    def __init__(
+        self,
+        following: Following,
+        socket: WebSocket,
+        log: FilteringBoundLogger,
+        *,
+        init_seconds: float = INIT_SECONDS,
+    ) -> None:
+        """Nothing is accepted yet. `init_seconds`: how long the client may take to present its credential."""
+        self._init_seconds = init_seconds
         self._following, self._server = following, following.server
         self._socket, self._log = socket, log
         self._headers: dict[str, str] = {}
         self._acknowledged = False
+        self._untaken = asyncio.Event()
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
-        """Serve it until it is closed, by the client or because the server stops."""
+        """Serve it until it is closed, by the client or because the server stops; or he takes nothing any more."""
         known = PROTOCOL in self._socket.scope["subprotocols"]
         await self._socket.accept(subprotocol=PROTOCOL if known else None)
         try:
@@ -62,6 +71,8 @@ class Socket:
             await self._close(TRY_LATER, "Too many streams")
         except _Closed as closed:
             await self._close(closed.code, closed.reason)
+        except TimeoutError:  # he would not take a message of its end either
+            self._log.info("websocket dropped", reason="not taken")
         except WebSocketDisconnect:
             pass
         finally:
@@ -70,22 +81,26 @@ class Socket:
     async def _until_stopped(self) -> None:
         reading = asyncio.create_task(self._read())
         stopping = asyncio.create_task(self._following.closing.wait())
+        dropping = asyncio.create_task(self._untaken.wait())
+        tasks = (reading, stopping, dropping)
         try:
-            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 await reading
+            elif dropping.done():
+                raise TimeoutError
             else:
                 raise _Closed(RESTART, "Service restart")
         finally:
-            for task in (reading, stopping):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(reading, stopping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- messages of the client
 
     async def _read(self) -> None:
         try:
-            async with asyncio.timeout(INIT_SECONDS):
+            async with asyncio.timeout(self._init_seconds):
                 while not self._acknowledged:
                     await self._take(await self._message())
         except TimeoutError:
@@ -154,6 +169,7 @@ class Socket:
             await self._answer(key, payload, exchange)
         except (TimeoutError, WebSocketDisconnect):
             self._log.info("stream dropped", request_id=exchange.request_id, reason="not taken")
+            self._untaken.set()
         except HttpError as refusal:
             await self._error(key, self._server.refusal(refusal, exchange)["errors"])
         except Exception as error:  # noqa: BLE001  # the edge: masked and logged
@@ -181,7 +197,7 @@ class Socket:
         try:
             await self._tell({"type": "error", "id": key, "payload": errors})
         except (TimeoutError, WebSocketDisconnect):
-            return
+            self._untaken.set()
 
     async def _end_operations(self) -> None:
         operations = list(self._operations.values())
@@ -196,9 +212,11 @@ class Socket:
 
     async def _send(self, message: bytes) -> None:
         """Send a message; it is taken when the next may be made."""
-        async with asyncio.timeout(TAKE_SECONDS), self._turn:
+        async with asyncio.timeout(self._following.patience), self._turn:
             await self._socket.send_text(message.decode())
 
     async def _close(self, code: int, reason: str) -> None:
         if self._socket.application_state is not WebSocketState.DISCONNECTED:
-            await self._socket.close(code, reason)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._following.patience):
+                    await self._socket.close(code, reason)

@@ -19,6 +19,12 @@ class JobsSettings(BaseModel):
     lease_seconds: float = Field(
         60.0, ge=1, le=3_600, description="After this time without a sign of life a job is another's (租约)."
     )
+    grace_seconds: float = Field(
+        8.0,
+        ge=0,
+        le=12,
+        description="How long running jobs may take to stop when their process ends; then they are cut off, and go on elsewhere (退出宽限).",
+    )
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days after which jobs that ended are removed (保留天数)."
     )

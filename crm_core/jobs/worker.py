@@ -23,8 +23,6 @@ from crm_core.work import Services
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-GRACE_SECONDS: Final = 8.0
-"""How long jobs that are told of the end of the process may take to stop."""
 TIDY_SECONDS: Final = 1.0
 AGAIN_SECONDS: Final = 2.0
 """How long after it failed the broker is tried again."""
@@ -93,7 +91,7 @@ async def _receive(services: Services, runner: Runner, log: FilteringBoundLogger
         max_async_tasks=settings.at_once,
         ack_type=AcknowledgeType.WHEN_RECEIVED,
         run_startup=False,
-        wait_tasks_timeout=GRACE_SECONDS,
+        wait_tasks_timeout=settings.grace_seconds,
     )
     try:
         await broker.startup()

@@ -12,11 +12,13 @@ from uuid import UUID
 from sqlalchemy import Row, insert
 
 from crm_core import ids
+from crm_core.db.session import is_trouble
 from crm_core.db.unit import Unit
 from crm_core.errors import Fault
 from crm_core.outbox.events import RecordedEvent
 from crm_core.webhooks import queries
-from crm_core.webhooks.documents import problems_of
+from crm_core.webhooks.documents import is_of_database, problems_of
+from crm_core.webhooks.dying import announce
 from crm_core.webhooks.judging import Answer, Verdict
 from crm_core.webhooks.models import (
     MOST_ERROR,
@@ -31,6 +33,7 @@ from crm_core.work import Services
 
 _AT_LEAST: Final = timedelta(seconds=1)
 _UNFIT_WAIT: Final = timedelta(seconds=60)
+_TROUBLE_WAIT: Final = timedelta(seconds=30)
 _DOCUMENTS_AT_ONCE: Final = 4
 _GONE: Final = "the event is not kept any more (事件已不再保留)"
 
@@ -39,7 +42,8 @@ _GONE: Final = "the event is not kept any more (事件已不再保留)"
 class Taken:
     """A delivery taken by this process: `attempts` counts this one, `until` ends the lease.
 
-    Without bytes there is a `problem`; a `hopeless` one will stay.
+    Without bytes there is a `problem`, and a `hopeless` one will stay; or `trouble` of the database kept us from making
+    them, which is no fault of the receiver: it is to be given back.
     """
 
     id: UUID
@@ -55,6 +59,7 @@ class Taken:
     content_type: str
     problem: str | None = None
     hopeless: bool = False
+    trouble: str | None = None
 
     @property
     def message_id(self) -> str:
@@ -246,22 +251,43 @@ def _bound(taken: Taken) -> dict[str, Any]:
 
 
 async def _shaped(services: Services, taken: Sequence[Taken]) -> Sequence[Taken]:
-    """Run the stored document for those that have no bytes yet, and keep what comes out for all their attempts."""
-    turn = asyncio.Semaphore(_DOCUMENTS_AT_ONCE)
+    """Run the stored document for those that have no bytes yet, and keep what comes out for all their attempts.
+
+    What could not be kept must not be sent: the next attempt would make other bytes.
+    """
     asked = [one for one in taken if one.body is None and one.problem is None]
+    try:
+        done = await _by_documents(services, asked)
+        await _freeze(services, [one for one in done if one.body is not None])
+    except Exception as error:
+        if not (isinstance(error, Fault) or is_trouble(error)):
+            raise
+        done = [replace(one, trouble=str(error)[:MOST_ERROR]) for one in asked]
+    found = {one.id: one for one in done}
+    return [found.get(one.id, one) for one in taken]
+
+
+async def _by_documents(services: Services, asked: Sequence[Taken]) -> Sequence[Taken]:
+    """A few at a time; once the database is in trouble the others are not tried."""
     rows = await services.database.fetch(queries.events([one.event_id for one in asked if one.event_id]))
-    known = _by_id(rows)
+    known, turn = _by_id(rows), asyncio.Semaphore(_DOCUMENTS_AT_ONCE)
+    troubles: list[str] = []
 
     async def with_bytes(one: Taken) -> Taken:
         async with turn:
-            return await _by_document(services, one, known)
+            if troubles:
+                return replace(one, trouble=troubles[0])
+            done = await _by_document(services, one, known)
+            troubles.extend([done.trouble] if done.trouble else ())
+            return done
 
-    done = {one.id: one for one in await asyncio.gather(*(with_bytes(one) for one in asked))}
-    frozen = [_frozen(one) for one in done.values() if one.body is not None]
-    if frozen:
+    return await asyncio.gather(*(with_bytes(one) for one in asked))
+
+
+async def _freeze(services: Services, shaped: Sequence[Taken]) -> None:
+    if shaped:
         async with services.database.transaction() as session:
-            await session.execute(queries.freezing(), frozen)
-    return [done.get(one.id, one) for one in taken]
+            await session.execute(queries.freezing(), [_frozen(one) for one in shaped])
 
 
 def _frozen(taken: Taken) -> dict[str, Any]:
@@ -276,7 +302,8 @@ async def _by_document(services: Services, one: Taken, known: Mapping[UUID, Reco
         most = settings_of(services).most_bytes
         return replace(one, body=await payload(services, form_of(one.endpoint), event, most))
     except Fault as fault:
-        return replace(one, problem=f"{fault.code}: {fault}"[:MOST_ERROR])
+        words = f"{fault.code}: {fault}"[:MOST_ERROR]
+        return replace(one, trouble=words) if is_of_database(fault) else replace(one, problem=words)
 
 
 # -- writing down
@@ -303,7 +330,11 @@ async def record(services: Services, tried: Sequence[Tried]) -> Sequence[Health]
         followers = [_follower(one) for one in ordered if _lets_follow(one)]
         if followers:
             await session.execute(queries.calling_next(now), followers)
-        return await _note_health(services, session, tried, now)
+        found = await _note_health(services, session, tried, now)
+        dead = [one.taken.id for one in ordered if one.verdict.state is WebhookDeliveryState.DEAD]
+        if dead:
+            await announce(services, session, dead, now)
+        return found
 
     return await services.database.attempt(do)
 
@@ -367,7 +398,7 @@ async def _health(
     if took and (since_taken or tried[0].taken.endpoint.failures):
         await session.execute(queries.recovered(endpoint_id))
     wish = max((one.answer.throttles or 0 for one in tried), default=0)
-    if wish and not took:
+    if wish:
         await session.execute(queries.resting(endpoint_id, now + timedelta(seconds=wish)))
     if not since_taken:
         return None
@@ -386,10 +417,21 @@ def _after_the_last_taken(tried: Sequence[Tried]) -> Sequence[Tried]:
 
 
 async def give_back(services: Services, taken: Sequence[Taken]) -> None:
-    """Give back deliveries that were taken and not tried: they are due at once."""
-    values = [{"which": one.id, "number": one.attempts} for one in taken]
+    """Give back deliveries that were taken and not tried, if they are still held: they are due at once.
+
+    Those we had trouble with are due after a while, and their endpoint rests as long.
+    """
+    now = services.clock()
+    later = now + _TROUBLE_WAIT
+    values = [
+        {"which": one.id, "number": one.attempts, "due": later if one.trouble else now, "why": one.trouble}
+        for one in taken
+    ]
+    troubled = {one.endpoint.id for one in taken if one.trouble}
     async with services.database.transaction() as session:
-        await session.execute(queries.giving_back(services.clock()), values)
+        await session.execute(queries.giving_back(), values)
+        for endpoint_id in sorted(troubled, key=lambda key: key.bytes):
+            await session.execute(queries.resting(endpoint_id, later))
 
 
 async def renew(services: Services, taken: Sequence[Taken], until: datetime) -> frozenset[UUID]:

@@ -396,11 +396,15 @@ class TestWebhook(_OfEndpoint):
 
 
 async def send_test(work: Work, _command: TestWebhook) -> WebhookDelivery:
-    """The waiting delivery of a test; it goes before everything else, and ends the rest of a failing endpoint."""
+    """The waiting delivery of a test; it goes before everything else, and ends the rest of a failing endpoint.
+
+    A receiver that asked to be left alone is left alone.
+    """
     endpoint = _in_use(work)
     if endpoint.state == WebhookState.PAUSED:
         raise Refused(PAUSED("id", state=endpoint.state))
-    endpoint.resting_until = None
+    if endpoint.state == WebhookState.FAILING:
+        endpoint.resting_until = None
     return work.add(
         WebhookDelivery(
             endpoint_id=endpoint.id, line=endpoint.line, kind=TEST, occurred_at=work.now, attempts=0,

@@ -151,11 +151,16 @@ async def shaped(services: Services, name: str, document: str, matter: Matter) -
     return {"data": data, **_shown(done.errors)}
 
 
+def is_of_database(fault: Fault) -> bool:
+    """Whether the database is away, busy, full or too slow: no answer to a document, and nobody's fault outside."""
+    return fault.code.startswith(("DATABASE_", "STATEMENT_"))
+
+
 def _raise_faults(errors: Any) -> None:
-    """A database that is away is no answer: the attempt is made again."""
+    """A database that is away is no answer: the document is run again."""
     for error in errors:
         cause = error.original_error
-        if isinstance(cause, Fault) and cause.code.startswith(("DATABASE_", "STATEMENT_")):
+        if isinstance(cause, Fault) and is_of_database(cause):
             raise cause
 
 

@@ -38,6 +38,14 @@ class WebhookPaused(_OfEndpoint):
     automatic: bool = False
 
 
+class WebhookGaveUp(_OfEndpoint):
+    """A delivery to an endpoint was given up; announced once a day at most, whatever else is given up (放弃投递)."""
+
+    kind: ClassVar[str] = "webhook.gave_up"
+    delivery: str
+    attempts: int
+
+
 class WebhookResumed(_OfEndpoint):
     """An endpoint gets its deliveries again (恢复 Webhook)."""
 
@@ -59,6 +67,6 @@ class WebhookReplayed(_OfEndpoint):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    WebhookCreated, WebhookUpdated, WebhookSecretRotated, WebhookPaused, WebhookResumed, WebhookArchived,
-    WebhookReplayed,
+    WebhookCreated, WebhookUpdated, WebhookSecretRotated, WebhookPaused, WebhookGaveUp, WebhookResumed,
+    WebhookArchived, WebhookReplayed,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from crm_core.graphql.fields import Field, ObjectType
 from crm_core.outbox.events import Event
 from crm_core.registry import Chore, NoticeKind, Receiver, RoleTemplate, Scope, Worker
 from crm_core.webhooks import commands, events, graphql, models
+from crm_core.webhooks.dying import GAVE_UP
 from crm_core.webhooks.forgetting import CHORE
 from crm_core.webhooks.queries import MANAGE, PRIVATE, READ
 from crm_core.webhooks.receiving import RECEIVER
@@ -84,8 +85,9 @@ def crm_chores() -> Sequence[Chore]:
 
 @hookimpl
 def crm_notice_kinds() -> Sequence[NoticeKind]:
-    """An endpoint was paused by the system."""
+    """An endpoint was paused by the system, deliveries to it were given up."""
     return (
+        GAVE_UP,
         NoticeKind(
             commands.PAUSED_NOTICE,
             "Webhook 已暂停：{name}",

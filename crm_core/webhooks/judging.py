@@ -59,21 +59,27 @@ class Verdict:
     wait: float = 0.0
 
 
-def judged(settings: WebhooksSettings, attempts: int, answer: Answer, chance: float) -> Verdict:
+def judged(
+    settings: WebhooksSettings, attempts: int, answer: Answer, chance: float, *, failing: bool = False
+) -> Verdict:
     """The verdict on an answer to the `attempts`-th try; `chance` (0 to 1) moves the wait by up to a fifth.
 
     Waits are those of the settings, or what the receiver asks for if that is longer, within the longest wait. A
     refusal is given up after `refused_tries`, anything else after the last wait. Where the endpoint is gone the
-    delivery waits for it to be resumed.
+    delivery waits for it to be resumed. A probe of a `failing` endpoint gives nothing up, save what is hopeless: it
+    tells of the endpoint, not of the delivery, which goes on at its last wait.
     """
     if answer.taken:
         return Verdict(WebhookDeliveryState.DELIVERED)
     if answer.gone:
         return Verdict(WebhookDeliveryState.WAITING)
-    tries = len(settings.retry_seconds) + 1
-    if attempts >= (min(tries, settings.refused_tries) if answer.refused else tries):
+    waits = settings.retry_seconds
+    tries = len(waits) + 1
+    is_last = attempts >= (min(tries, settings.refused_tries) if answer.refused else tries)
+    if is_last and (answer.hopeless or not failing):
         return Verdict(WebhookDeliveryState.DEAD)
-    wait = settings.retry_seconds[attempts - 1] * (1 + JITTER * (2 * chance - 1))
+    planned = waits[min(attempts, len(waits)) - 1] if waits else settings.probe_seconds
+    wait = planned * (1 + JITTER * (2 * chance - 1))
     asked = min(answer.retry_after or 0, settings.longest_wait)
     return Verdict(WebhookDeliveryState.WAITING, max(wait, float(asked)))
 

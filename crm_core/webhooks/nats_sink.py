@@ -27,6 +27,7 @@ from crm_core.errors import ConfigurationError, Fault
 from crm_core.outbox.events import RecordedEvent
 from crm_core.outbox.models import FeedCursor, OutboxEvent
 from crm_core.outbox.relay import last_position
+from crm_core.webhooks.claiming import settings_of
 from crm_core.webhooks.payloads import Form, payload
 from crm_core.work import Services
 
@@ -38,7 +39,6 @@ POSITION: Final = "Crm-Position"
 _LAST_SEQUENCE: Final = "Nats-Expected-Last-Sequence"
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 BATCH: Final = 500
-MOST_BYTES: Final = 262_144
 AGAIN_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 0.2
 _NOT_IN_SUBJECTS: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -155,6 +155,7 @@ async def _publish(
 ) -> None:
     """Publish a batch in order, each right behind the one before; raises when one was not taken."""
     confirmed: list[asyncio.Future[Any]] = []
+    most = settings_of(services).most_bytes
     try:
         for place, event in enumerate(events):
             form = Form(sink.name, event.line or "", sink.scopes)
@@ -163,7 +164,7 @@ async def _publish(
                 _LAST_SEQUENCE: str(sequence + place),
                 POSITION: str(event.position),
             }
-            body = await payload(services, form, event, MOST_BYTES)
+            body = await payload(services, form, event, most)
             confirmed.append(await stream.publish_async(sink.subject_of(event), body, headers=headers))
         async with asyncio.timeout(sink.patience):
             await asyncio.gather(*confirmed)

@@ -202,10 +202,12 @@ async def write_down(session: Unit, rows: Sequence[Mapping[str, Any]], now: date
     await session.execute(recording, _bound(dialect, _BECAME, rows))
 
 
-def giving_back(now: datetime) -> Update:
-    """Give back what was taken and not tried: `which`, `number`."""
+def giving_back() -> Update:
+    """Give back what was taken and not tried: `which`, `number`, when it is `due`, and `why` if there is a reason."""
     mine = and_(D.c.id == bindparam("which"), D.c.attempts == bindparam("number"), waiting())
-    return update(D).where(mine).values(attempts=D.c.attempts - 1, lease_until=null(), next_at=now)
+    why = func.coalesce(bindparam("why", type_=String()), D.c.last_error)
+    values = {"next_at": bindparam("due"), "lease_until": null(), "last_error": why}
+    return update(D).where(mine).values(attempts=D.c.attempts - 1, **values)
 
 
 def calling_next(now: datetime) -> Update:
@@ -226,13 +228,18 @@ def calling_next(now: datetime) -> Update:
 
 
 def recovered(endpoint_id: UUID) -> Update:
-    """An endpoint takes deliveries again."""
-    active = case((E.c.state == WebhookState.FAILING.value, WebhookState.ACTIVE.value), else_=E.c.state)
-    reason = case((E.c.state == WebhookState.FAILING.value, null()), else_=E.c.state_reason)
+    """An endpoint takes deliveries again; one that asked to be left alone, or has a rate, rests as long as before."""
+    failing = E.c.state == WebhookState.FAILING.value
     return (
         update(E)
         .where(E.c.id == endpoint_id)
-        .values(failures=0, failing_since=None, resting_until=None, state=active, state_reason=reason)
+        .values(
+            failures=0,
+            failing_since=None,
+            resting_until=case((failing, null()), else_=E.c.resting_until),
+            state=case((failing, WebhookState.ACTIVE.value), else_=E.c.state),
+            state_reason=case((failing, null()), else_=E.c.state_reason),
+        )
     )
 
 

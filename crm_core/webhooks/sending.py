@@ -34,7 +34,7 @@ from crm_core.webhooks.claiming import (
 from crm_core.webhooks.documents import unfit_documents
 from crm_core.webhooks.guard import Resolve, resolve_by_system
 from crm_core.webhooks.judging import Answer, judged
-from crm_core.webhooks.models import WebhookOrder
+from crm_core.webhooks.models import WebhookOrder, WebhookState
 from crm_core.webhooks.posting import Post, Poster
 from crm_core.webhooks.secrets import headers_of, signing_secrets
 from crm_core.webhooks.signing import headers_for
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 CLAIMS_AT_ONCE: Final = 2
 MOST_WRITTEN: Final = 200
 PAUSE_WHEN_AWAY: Final = 1.0
+QUIET_AFTER_TROUBLE: Final = 2.0
+"""How long after trouble of the database nothing is taken, s: by then every process has given back what it did not try."""
 _IDLE_LOOKS: Final = 20
 _HASTE: Final = (0.02, 0.03, 0.05, 0.1)
 """Seconds between looks after a commit of this process: its events are about to become deliveries."""
@@ -126,6 +128,7 @@ class Sender:
         self._background: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
         self._stopping = False
+        self._quiet_until = 0.0
         self.done = 0
 
     async def __aenter__(self) -> Self:
@@ -185,9 +188,9 @@ class Sender:
         try:
             due = await self._services.database.fetch(queries.endpoints_due(self._services.clock()))
         except Exception as error:
-            if raises or not (isinstance(error, Fault) or is_trouble(error)):
+            if raises:
                 raise
-            self._log.warning("webhooks are put off", reason=str(error)[:200])
+            self._put_off(error)
             return False
         for row in due:
             if row.id in self._lanes:
@@ -195,6 +198,13 @@ class Sender:
             else:
                 self._open_lane(row.id, row.concurrency, limited=row.is_limited)
         return True
+
+    def _put_off(self, error: Exception, told: str = "webhooks are put off", **more: int) -> None:
+        """Tell of trouble of the database, and take nothing for a while; any other error is raised."""
+        if not (isinstance(error, Fault) or is_trouble(error)):
+            raise error
+        self._log.warning(told, reason=str(error)[:200], **more)
+        self._quiet_until = asyncio.get_running_loop().time() + QUIET_AFTER_TROUBLE
 
     def _open_lane(self, endpoint_id: UUID, concurrency: int, *, limited: bool) -> None:
         lane = _Lane(endpoint_id, concurrency, limited, asyncio.Semaphore(concurrency), 2 * concurrency)
@@ -209,21 +219,20 @@ class Sender:
     # -- one endpoint
 
     async def _serve(self, lane: _Lane) -> None:
-        """Take and send until nothing is due for the endpoint."""
+        """Take and send until nothing is due for the endpoint; what is on its way outlives a database that is away."""
         more = True
         try:
             while True:
+                await self._give_back(lane)
                 if more and not (self._stopping or lane.halted):
                     more = await self._take(lane)
+                if lane.unsent:
+                    continue
                 if not (lane.tasks or lane.over):
                     return
                 more = await self._some_done(lane) or more
-                await self._give_back(lane)
-        except Exception as error:  # noqa: BLE001  # the other lanes go on, and this one is opened again
-            if not (isinstance(error, Fault) or is_trouble(error)):
-                self._log.exception("webhook lane failed", endpoint=str(lane.endpoint_id))
-            else:
-                self._log.warning("webhooks are put off", reason=str(error)[:200])
+        except Exception:  # noqa: BLE001  # the other lanes go on, and this one is opened again
+            self._log.exception("webhook lane failed", endpoint=str(lane.endpoint_id))
         finally:
             tasks = list(lane.tasks)
             for task in tasks:
@@ -246,21 +255,39 @@ class Sender:
             return True
         room = lane.appetite - len(lane.tasks)
         began = asyncio.get_running_loop().time()
-        try:
-            async with self._claims:
-                taken = await claim(self._services, lane.endpoint_id, room, alone=lane.limited)
-        except UnfitDocument as unfit:
-            await self._pause(unfit.endpoint_id, unfit.line, unfit.why)
-            return False
+        taken = await self._claimed(lane, room) if began >= self._quiet_until else ()
         if not taken:
             return False
         lane.in_order = taken[0].endpoint.ordered == WebhookOrder.SUBJECT
         lane.appetite = min(max(2 * lane.concurrency, 2 * len(taken)), self._settings.batch)
-        deadline = began + self._settings.lease_seconds
+        ready = [one for one in taken if one.trouble is None]
+        self._begin(lane, ready, began + self._settings.lease_seconds)
+        if len(ready) < len(taken):
+            self._leave(lane, [one for one in taken if one.trouble is not None])
+            return False
+        return len(taken) == room or lane.in_order
+
+    async def _claimed(self, lane: _Lane, room: int) -> Sequence[Taken]:
+        """So many at most; none while the database is away, or of an endpoint that is paused now."""
+        try:
+            async with self._claims:
+                return await claim(self._services, lane.endpoint_id, room, alone=lane.limited)
+        except UnfitDocument as unfit:
+            await self._pause(unfit.endpoint_id, unfit.line, unfit.why)
+        except Exception as error:  # noqa: BLE001  # what it cannot judge it raises
+            self._put_off(error)
+        return ()
+
+    def _begin(self, lane: _Lane, taken: Sequence[Taken], deadline: float) -> None:
         for place, one in enumerate(taken):
             hold = self._holds[one.id] = _Hold(one, deadline)
             lane.begin(asyncio.create_task(self._deliver(lane, hold, place)))
-        return len(taken) == room or lane.in_order
+
+    def _leave(self, lane: _Lane, taken: Sequence[Taken]) -> None:
+        """Deliveries whose bytes could not be made now."""
+        reason = taken[0].trouble
+        self._log.warning("webhook documents are put off", endpoint=str(lane.endpoint_id), reason=reason)
+        lane.unsent.extend(taken)
 
     # -- one delivery
 
@@ -270,10 +297,8 @@ class Sender:
             if per_second:
                 await asyncio.sleep(place / per_second)
             async with lane.slots, self._at_once:
-                if self._stopping or lane.halted:
+                if self._stopping or lane.halted or not self._is_mine(hold):
                     lane.unsent.append(hold.taken)
-                    return
-                if not self._is_mine(hold):
                     return
                 answer = await self._answer(hold.taken)
                 self._count_failures(lane, hold.taken, answer)
@@ -282,10 +307,15 @@ class Sender:
             self._holds.pop(hold.taken.id, None)
 
     def _count_failures(self, lane: _Lane, taken: Taken, answer: Answer) -> None:
-        """Halt the lane as soon as its endpoint is failing; it is written down a moment later."""
+        """Halt the lane as soon as its endpoint fails or wants to be left alone; it is written down a moment later."""
         lane.failures = 0 if answer.taken else max(lane.failures, taken.endpoint.failures) + 1
-        if answer.gone or lane.failures >= self._settings.breaker_failures:
+        if answer.gone or answer.throttles or self._is_failing(lane, taken):
             lane.halted = True
+
+    def _is_failing(self, lane: _Lane, taken: Taken) -> bool:
+        """Whether the endpoint failed when it was taken for, or does so with the failure that was just counted."""
+        breaks = lane.failures >= self._settings.breaker_failures
+        return breaks or (taken.endpoint.state == WebhookState.FAILING and lane.failures > 0)
 
     def _is_mine(self, hold: _Hold) -> bool:
         """Whether the lease surely lasts longer than an attempt: else somebody else may be at it already."""
@@ -293,10 +323,18 @@ class Sender:
         return not hold.lost and left > self._settings.timeout_seconds
 
     async def _give_back(self, lane: _Lane) -> None:
-        if lane.unsent:
-            unsent, lane.unsent = lane.unsent, []
-            with suppress(Fault):
+        """Give back what was taken and not tried, as soon as the database answers; who stops asks it once."""
+        unsent, lane.unsent = lane.unsent, []
+        while unsent:
+            try:
                 await give_back(self._services, unsent)
+            except Exception as error:  # noqa: BLE001  # what it cannot judge it raises
+                self._put_off(error)
+                if self._stopping:
+                    return
+                await asyncio.sleep(PAUSE_WHEN_AWAY)
+            else:
+                return
 
     async def _answer(self, taken: Taken) -> Answer:
         if taken.problem is not None or taken.body is None:
@@ -319,7 +357,8 @@ class Sender:
 
     async def _note(self, lane: _Lane, taken: Taken, answer: Answer) -> None:
         """Have the attempt written down, and wait until it is."""
-        verdict = judged(self._settings, taken.attempts, answer, self._chance())
+        failing = self._is_failing(lane, taken)
+        verdict = judged(self._settings, taken.attempts, answer, self._chance(), failing=failing)
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._written.put_nowait((Tried(taken, answer, verdict, self._services.clock()), written))
         await written
@@ -352,9 +391,7 @@ class Sender:
                 if not (isinstance(error, Fault) or is_trouble(error)):
                     self._log.exception("webhook attempts not written", many=len(tried))
                     return ()
-                self._log.warning(
-                    "webhook attempts wait to be written", many=len(tried), reason=str(error)[:200]
-                )
+                self._put_off(error, "webhook attempts wait to be written", many=len(tried))
                 await asyncio.sleep(PAUSE_WHEN_AWAY)
 
     async def _look_after(self, health: Health) -> None:

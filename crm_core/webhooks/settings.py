@@ -31,7 +31,7 @@ class WebhooksSettings(BaseModel):
     most_bytes: int = Field(
         262_144,
         ge=1_024,
-        description="Largest payload; a larger one is sent thin, with what it takes to fetch it.",
+        description="Largest payload, bytes, of a webhook and of a message in a stream; a larger one is sent thin, with what it takes to fetch it.",
     )
     allowed_networks: list[str] = Field(
         [],
@@ -68,7 +68,10 @@ class WebhooksSettings(BaseModel):
     )
     replay_most: int = Field(100_000, ge=1, description="Most deliveries of one replay.")
     retention_days: int = Field(
-        30, ge=1, le=36_500, description="Days the log of finished deliveries is kept (投递日志保留天数)."
+        30,
+        ge=1,
+        le=36_500,
+        description="Days the log of finished deliveries is kept; what waits longer for a paused endpoint is cancelled (投递日志保留天数).",
     )
     payload_days: int = Field(
         14, ge=1, le=36_500, description="Days the payload of a finished delivery is kept (投递内容保留天数)."

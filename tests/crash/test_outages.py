@@ -17,6 +17,10 @@ from crm_core.testing import postgres
 from tests.crash.crashing import Crew, Run
 
 SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 60)
+STATES = "SELECT DISTINCT state FROM webhook_deliveries"
+UNACCOUNTED = """SELECT d.id, d.attempts, count(a.id) FROM webhook_deliveries d
+    LEFT JOIN webhook_attempts a ON a.delivery_id = d.id GROUP BY d.id, d.attempts HAVING d.attempts <> count(a.id)"""
+"""Deliveries with attempts that were used up and never written down."""
 
 
 @dataclass
@@ -72,7 +76,10 @@ class Outage(Run):
 @pytest.mark.long
 async def test_everything_arrives_though_the_database_was_away(tmp_path: Path, stoppable: Stoppable) -> None:
     url = stoppable.server.create_database("outage").replace("+asyncpg", "")
-    outcome = await Outage(tmp_path, url, kills=0, workers=1, database=stoppable).play()
+    run = Outage(tmp_path, url, kills=0, workers=1, database=stoppable)
+    outcome = await run.play()
     print(outcome.line())  # noqa: T201  # the figures are the result
     assert outcome.faultless, outcome.line()
     assert outcome.commands > 0
+    assert [tuple(row) for row in await run._rows(STATES)] == [("DELIVERED",)]
+    assert await run._rows(UNACCOUNTED) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -98,6 +99,29 @@ async def test_a_server_that_is_killed_and_started_again_loses_and_doubles_nothi
         nats.start()
         await until(lambda: all_are(crm, JobState.DONE, 60), 60)
     assert counting.begun == Counter(whats)
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.long)])
+async def test_jobs_wait_while_the_server_is_away_and_each_is_run_once_when_it_is_back(
+    crm: Kit, nats: NatsServer, seconds: float
+) -> None:
+    counting = Counting()
+    services = over(nats, with_jobs(crm, job("count", counting.run), clock=now))
+    whats = [str(number) for number in range(55)]
+    async with working(services), working(services):
+        await asked(services, crm.administrator, *whats[:5], job="count")
+        await until(lambda: all_are(crm, JobState.DONE, 5), 20)
+        nats.stop()
+        for start in range(5, 55, 10):
+            await asked(services, crm.administrator, *whats[start : start + 10], job="count")
+            await asyncio.sleep(seconds / 5)
+        assert len(counting.begun) == 5
+        nats.start()
+        back = time.monotonic()
+        await until(lambda: all_are(crm, JobState.DONE, 55), 60)
+        took = time.monotonic() - back
+        print(f"NATS away for {seconds} s: 50 jobs waited, all done {took:.1f} s after it was back")  # noqa: T201  # the figures
+    assert counting.begun == counting.ended == Counter(whats)
 
 
 async def test_a_lost_line_loses_and_doubles_nothing(crm: Kit, nats: NatsServer) -> None:

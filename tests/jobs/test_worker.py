@@ -21,6 +21,7 @@ from crm_core.jobs import worker
 from crm_core.jobs.broker import SqlBroker, registered
 from crm_core.jobs.context import JobContext
 from crm_core.jobs.models import JobState
+from crm_core.jobs.settings import JobsSettings
 from crm_core.testing.kit import Kit
 from crm_core.work import Services
 from tests.jobs.job_kit import About, Notes, asked, job, rows, runner, with_jobs
@@ -136,6 +137,28 @@ async def test_stopping_tells_jobs_at_their_next_progress_and_ends_soon(crm: Kit
     [found] = await rows(crm)
     assert (found.state, found.attempts, found.lease_owner) == (JobState.WAITING, 0, None)
     assert found.resume["at"] >= 1
+
+
+async def test_a_job_that_does_not_stop_is_cut_off_after_the_grace_and_given_back_uncounted(crm: Kit) -> None:
+    begun = asyncio.Event()
+
+    async def deaf(_context: JobContext, _about: About) -> Json:
+        begun.set()
+        await asyncio.sleep(60)
+        return None
+
+    services = with_jobs(crm, job("deaf", deaf), clock=now)
+    registry = services.registry
+    hasty = {**registry.settings, "jobs": JobsSettings.model_validate({**QUICK, "grace_seconds": 0.3})}
+    services = replace(services, registry=replace(registry, settings=hasty))
+    async with working(services) as stop:
+        await asked(services, crm.administrator, "a", job="deaf")
+        await begun.wait()
+        began = asyncio.get_running_loop().time()
+        stop.set()
+    assert 0.3 <= asyncio.get_running_loop().time() - began < 4
+    [found] = await rows(crm)
+    assert (found.state, found.attempts, found.lease_owner) == (JobState.WAITING, 0, None)
 
 
 async def test_a_worker_lives_through_a_database_that_is_away(crm: Kit) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -293,6 +294,73 @@ async def test_streams_and_sockets_end_when_the_server_stops(place: Place) -> No
         assert await closed_with(live) == 1012
 
 
+class Deaf:
+    """A client that sends these messages, takes so many of what he is sent, and then neither takes nor leaves."""
+
+    def __init__(self, *says: dict[str, Any], takes: int) -> None:
+        self._says, self._takes = list(says), takes
+        self.taken: list[Any] = []
+
+    async def receive(self) -> dict[str, Any]:
+        if not self._says:
+            await asyncio.Event().wait()
+        return self._says.pop(0)
+
+    async def send(self, message: Any) -> None:
+        if len(self.taken) >= self._takes:
+            await asyncio.Event().wait()
+        self.taken.append(message)
+
+
+def impatient(place: Place) -> Following:
+    """The live subscriptions of a deployment that waits for nobody."""
+    settings = place.services.settings.model_copy(update={"take_seconds": 0.1})
+    return Following(place.following.server, replace(place.services, settings=settings))
+
+
+def scope_of(place: Place, kind: str, **more: Any) -> dict[str, Any]:
+    headers = {**place.headers, "accept": "text/event-stream", "content-type": "application/json"}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {"type": kind, "path": "/graphql", "query_string": b"", "headers": raw, **more}
+
+
+@pytest.mark.parametrize("takes", [1, 3])
+async def test_a_stream_whose_client_takes_nothing_is_cut_off_and_its_place_given_back(
+    place: Place, takes: int
+) -> None:
+    await some(place, 5)
+    following, told = impatient(place), io.StringIO()
+    body = json.dumps({"query": LIVE, "variables": {"after": "0"}}).encode()
+    client = Deaf({"type": "http.request", "body": body, "more_body": False}, takes=takes)
+    answer = EventStream(following, 100_000, logger("info", told))
+    async with asyncio.timeout(5):
+        await answer(scope_of(place, "http", method="POST"), client.receive, client.send)
+    assert len(client.taken) == takes
+    assert following._open == 0
+    assert "stream dropped" in told.getvalue()
+
+
+async def test_a_websocket_whose_client_takes_nothing_is_cut_off_and_its_places_given_back(
+    place: Place,
+) -> None:
+    await some(place, 5)
+    following, told = impatient(place), io.StringIO()
+    subscribe = {"type": "subscribe", "id": "1", "payload": {"query": LIVE, "variables": {"after": "0"}}}
+    client = Deaf(
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": '{"type": "connection_init"}'},
+        {"type": "websocket.receive", "text": json.dumps(subscribe)},
+        takes=3,
+    )
+    scope = scope_of(place, "websocket", subprotocols=["graphql-transport-ws"])
+    served = Socket(following, WebSocket(scope, client.receive, client.send), logger("info", told))
+    async with asyncio.timeout(5):
+        await served.run()
+    assert [message.get("type") for message in client.taken] == ["websocket.accept", *["websocket.send"] * 2]
+    assert following._open == 0
+    assert "websocket dropped" in told.getvalue()
+
+
 # -- websockets
 
 
@@ -378,3 +446,16 @@ async def test_a_websocket_is_closed_for_what_the_protocol_forbids(place: Place)
         assert await closed_with(live) == 4400
     async with connect(f"ws://127.0.0.1:{place.port}/graphql") as connection:
         assert await closed_with(Live(connection)) == 4406
+
+
+async def test_a_websocket_that_presents_no_credential_is_closed_after_a_while(place: Place) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        await Socket(place.following, websocket, logger("error"), init_seconds=0.2).run()
+
+    known = [Subprotocol("graphql-transport-ws")]
+    async with listening(app) as port, connect(f"ws://127.0.0.1:{port}/", subprotocols=known) as connection:
+        live = Live(connection)
+        await live.tell(type="ping")
+        assert await live.next() == {"type": "pong"}
+        assert await closed_with(live) == 4408

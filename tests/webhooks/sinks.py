@@ -33,12 +33,12 @@ class Received:
 
 @dataclass
 class Reply:
-    """What is answered; `how`: well, not at all, closing before an answer or in it, or with endless bytes."""
+    """What is answered; `how`: well, not at all, closing before an answer or in it, stopping in it, or with endless bytes."""
 
     status: int = 200
     body: bytes = b"thanks"
     headers: dict[str, str] = field(default_factory=dict)
-    how: Literal["well", "hang", "close", "cut", "flood"] = "well"
+    how: Literal["well", "hang", "close", "cut", "stall", "flood"] = "well"
     seconds: float = 0.0
 
 
@@ -100,11 +100,15 @@ class Sink:
             self.at_once -= 1
         if reply.how == "close":
             return False
-        length = {"cut": len(reply.body) + 10, "flood": 100_000_000}.get(reply.how, len(reply.body))
+        length = {"cut": len(reply.body) + 10, "stall": len(reply.body) + 10, "flood": 100_000_000}.get(
+            reply.how, len(reply.body)
+        )
         lines = [f"HTTP/1.1 {reply.status} Said", f"content-length: {length}"]
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body)
         await writer.drain()
+        if reply.how == "stall":
+            await asyncio.sleep(60)
         while reply.how == "flood":
             writer.write(b"x" * 65_536)
             self.flooded += 65_536

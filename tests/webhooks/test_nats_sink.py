@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from crm_core.outbox.feeding import cursors
 from crm_core.outbox.relay import number
 from crm_core.testing.kit import Kit
 from crm_core.webhooks.nats_sink import POSITION, Sink, run
+from crm_core.webhooks.settings import WebhooksSettings
 from tests.jobs.nats_kit import NatsServer, nats_server
 from tests.outbox.feed_kit import feed_of, made_up, recorded
 
@@ -118,6 +120,22 @@ async def test_events_stand_in_the_stream_in_order_with_their_ids(crm: Kit, serv
     assert {row.receiver: row.position for row in await cursors(crm.services)}[
         "nats:CRM_EVENTS"
     ] == event.position
+
+
+async def test_what_is_too_large_for_the_setting_stands_in_the_stream_thin(
+    crm: Kit, server: NatsServer
+) -> None:
+    registry = crm.services.registry
+    small = {**registry.settings, "webhooks": WebhooksSettings(most_bytes=1_024)}
+    crm.services = replace(crm.services, registry=replace(registry, settings=small))
+    long = made_up(ids.uuid7(), 1, after={"name": "很长" * 500}, changed_fields=["name"])
+    await recorded(crm, long)
+    while await number(crm.services):
+        pass
+    async with streaming(crm, sink_of(server, scopes=frozenset({"event.read", "customer.read"}))):
+        await holds(server, len(await feed_of(crm)))
+    body = orjson.loads((await messages(server))[-1].data)
+    assert body["data"]["thin"] is True
 
 
 async def test_a_new_stream_begins_with_the_present_unless_asked_for_the_start(

@@ -72,6 +72,23 @@ def test_waits_stay_within_a_fifth_of_the_plan_and_within_a_day_of_what_is_asked
         assert verdict.wait <= max(1.2 * planned, min(asked, 86_400)) + 0.001
 
 
+@given(st.integers(1, 40), st.integers(100, 599), st.floats(0, 1))
+def test_a_probe_of_a_failing_endpoint_gives_nothing_up_save_what_is_hopeless(
+    attempts: int, status: int, chance: float
+) -> None:
+    settings = WebhooksSettings()
+    verdict = judged(settings, attempts, Answer(status, 1), chance, failing=True)
+    if 200 <= status < 300:
+        assert verdict.state is WebhookDeliveryState.DELIVERED
+    else:
+        assert verdict.state is WebhookDeliveryState.WAITING
+        assert verdict.wait <= 1.2 * STANDARD[-1]
+    hopeless = judged(settings, attempts, Answer(None, 1, "refused", hopeless=True), chance, failing=True)
+    assert (hopeless.state is WebhookDeliveryState.DEAD) is (attempts >= 3)
+    once = judged(WebhooksSettings(retry_seconds=[]), attempts, Answer(500, 1), 0.5, failing=True)
+    assert (once.state, once.wait) == (WebhookDeliveryState.WAITING, 60)
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -170,19 +187,97 @@ async def test_after_days_of_failure_an_endpoint_is_paused_and_resumes_with_its_
     assert {one.state for one in await post.deliveries()} == {"DELIVERED"}
 
 
-async def test_a_receiver_that_throttles_is_left_alone_altogether(post: Post) -> None:
-    await post.endpoint(concurrency=1)
+@pytest.mark.parametrize("failures", [3, 10])
+async def test_what_waits_for_a_failing_endpoint_outlives_its_plan_until_the_endpoint_is_paused(
+    post: Post, failures: int
+) -> None:
+    post.configure(breaker_failures=failures)
+    made = await post.endpoint()
+    await post.customer()
+    post.sink.usual = Reply(500)
+    for wait in (0, *STANDARD, STANDARD[-1], STANDARD[-1]):
+        assert (await post.state()).state != "PAUSED"
+        post.crm.clock.advance(seconds=wait)
+        assert await post.send() == 1
+    endpoint, row = await post.state(), await post.delivery()
+    assert (endpoint.state, row.state, row.attempts) == ("PAUSED", "WAITING", 12)
+    assert len(await post.attempts()) == 12
+    post.sink.usual = Reply()
+    await post.crm.done("webhookResume", input={"id": made}, line="east")
+    assert await post.send() == 1
+    assert (await post.delivery()).state == "DELIVERED"
+
+
+async def test_a_refusal_of_a_failing_endpoint_gives_nothing_up_until_it_takes_something(post: Post) -> None:
+    post.configure(breaker_failures=2, refused_tries=2, retry_seconds=[1, 1, 1])
+    await post.endpoint()
+    await post.customer("a")
+    await post.customer("b")
+    post.sink.usual = Reply(404)
+    for _ in range(6):
+        await post.send()
+        post.crm.clock.advance(seconds=60)
+    assert [one.state for one in await post.deliveries()] == ["WAITING", "WAITING"]
+    post.sink.replies = [Reply()]
+    for _ in range(2):
+        await post.send()
+        post.crm.clock.advance(seconds=60)
+    assert sorted(one.state for one in await post.deliveries()) == ["DEAD", "DELIVERED"]
+
+
+THROTTLED = {"Retry-After": "30"}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_receiver_that_throttles_is_left_alone_altogether(post: Post, status: int) -> None:
+    made = await post.endpoint(concurrency=1)
     for name in "abc":
         await post.customer(name)
-    post.sink.usual = Reply(429, headers={"Retry-After": "30"})
+    post.sink.usual = Reply(status, headers=THROTTLED)
     await post.send()
-    tried = len(post.sink.received)
+    assert len(post.sink.received) == 1
+    assert sorted(one.attempts for one in await post.deliveries()) == [0, 0, 1]
     post.crm.clock.advance(seconds=29)
+    await post.crm.done("webhookTest", input={"id": made}, line="east")
     assert await post.send() == 0
     post.sink.usual = Reply()
     post.crm.clock.advance(seconds=1)
     await post.send()
-    assert len(post.sink.received) == tried + 3
+    assert len(post.sink.received) == 1 + 4
+
+
+@pytest.mark.parametrize(("taken", "throttled"), [(0.0, 0.2), (0.2, 0.0), (0.1, 0.1)])
+async def test_another_request_that_is_taken_at_the_same_time_does_not_end_the_rest(
+    post: Post, taken: float, throttled: float
+) -> None:
+    await post.endpoint(concurrency=2)
+    await post.customer("a")
+    post.sink.replies = [Reply(500)]
+    await post.send()
+    post.crm.clock.advance(seconds=5)
+    await post.customer("b")
+    post.sink.replies = [Reply(seconds=taken), Reply(429, headers=THROTTLED, seconds=throttled)]
+    assert await post.send() == 2
+    state = await post.state()
+    assert (state.state, state.resting_until) == ("ACTIVE", post.crm.clock() + timedelta(seconds=30))
+    await post.customer("c")
+    post.crm.clock.advance(seconds=29)
+    assert await post.send() == 0
+    post.crm.clock.advance(seconds=1)
+    assert await post.send() == 2
+    assert {one.state for one in await post.deliveries()} == {"DELIVERED"}
+
+
+async def test_a_test_goes_to_a_failing_endpoint_at_once(post: Post) -> None:
+    post.configure(breaker_failures=1)
+    made = await post.endpoint()
+    await post.customer()
+    post.sink.replies = [Reply(500)]
+    await post.send()
+    assert (await post.state()).state == "FAILING"
+    await post.crm.done("webhookTest", input={"id": made}, line="east")
+    assert await post.send() == 1
+    assert (await post.state()).state == "ACTIVE"
 
 
 async def test_what_a_killed_sender_had_in_hand_is_sent_again_with_the_same_id_and_bytes(post: Post) -> None:

@@ -31,11 +31,13 @@ MISBEHAVIOURS: list[tuple[Reply, int | None, str | None, str, int]] = [
     (Reply(429, headers={"Retry-After": "120"}), 429, "HTTP 429", "WAITING", 120),
     (Reply(503, headers={"Retry-After": "999999999"}), 503, "HTTP 503", "WAITING", 86_400),
     (Reply(408), 408, "HTTP 408", "WAITING", 5),
+    (Reply(425), 425, "HTTP 425", "WAITING", 5),
     (Reply(302, headers={"Location": "/elsewhere"}), 302, "HTTP 302", "WAITING", 5),
     (Reply(404), 404, "HTTP 404", "WAITING", 5),
     (Reply(how="hang"), None, "no answer within 0.5 s (超时)", "WAITING", 5),
     (Reply(how="close"), None, "the connection was closed before an answer (连接被提前关闭)", "WAITING", 5),
     (Reply(how="cut"), 200, None, "DELIVERED", 0),
+    (Reply(how="stall"), 200, None, "DELIVERED", 0),
     (Reply(how="flood"), 200, None, "DELIVERED", 0),
 ]
 
