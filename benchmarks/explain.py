@@ -46,7 +46,7 @@ from crm_core.db.reader import TooLong
 from crm_core.db.session import open_database
 from crm_core.errors import Fault
 from crm_core.graphql.build import core_schema
-from crm_core.graphql.context import Context, Fetch
+from crm_core.graphql.context import Context, Fetch, Then
 from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executor
 from crm_core.graphql.late import Given, Unplanned
@@ -239,7 +239,7 @@ class Explainer:
         services, actor = self.services, self.actor
 
         async def perform(
-            kind: str, body: Mapping[str, Any], options: Options
+            kind: str, body: Mapping[str, Any], options: Options, then: Then | None = None
         ) -> tuple[Outcome, Fetch | None]:
             raise Fault("READ_ONLY", "Nothing is performed here")
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Part(BaseModel):
     """A structured part of a command's input (one phone, one paper); frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
 
 class Command(Part):

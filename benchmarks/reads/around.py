@@ -204,13 +204,15 @@ def _of_dealer() -> Iterator[Made]:
 
 def _of_approvals() -> Iterator[Made]:
     policy = {
-        "line": "code", "name": "'bench'", "command_kind": "'customer.update'", "edition": "1", "enabled": "true",
-        "condition": "'{}'", "valid_from": "moment", "stages": "'[]'",
+        "line": "code", "name": "'bench'", "commands": "'[\"customer.update\"]'", "edition": "1", "enabled": "true",
+        "condition": "'{}'", "valid_from": "moment", "stages": "'[]'", "self_approval": "'FORBID'",
+        "same_signer": "'SIGN'",
     }  # fmt: skip
     yield Made(ApprovalPolicy, "business_lines", 1, policy)
     approval = {
         "line": "line", "kind": "'customer.update'", "command_version": "1", "body": "'{}'",
         "requester_id": "owner_id", "options": "'{}'", "policy_edition": "1", "self_approval": "false",
+        "title": "'客户资料变更'",
         "policy_id": "(SELECT id FROM approval_policies LIMIT 1)",
         "state": "CASE WHEN r < 0.03 THEN 'PENDING' WHEN r < 0.9 THEN 'APPROVED' ELSE 'REJECTED' END",
         "chain": "'{}'", "subject_type": "'Customer'", "subject_id": "customer_id",
@@ -218,7 +220,7 @@ def _of_approvals() -> Iterator[Made]:
     }  # fmt: skip
     yield Made(Approval, "customer_lines", 0.6, approval)
     task = {
-        "approval_id": "id", "line": "line", "position": "1", "stage": "1", "slot": "1",
+        "approval_id": "id", "line": "line", "position": "1", "stage": "1", "slot": "1", "kind": "'SIGN'",
         "role": f"CASE WHEN n % 2 = 0 THEN {_one_of('line_manager', 'bench_teams', 'archivist', 'finance')} END",
         "user_id": "CASE WHEN n % 2 = 1 THEN requester_id END",
         "state": "CASE state WHEN 'PENDING' THEN 'OPEN' ELSE 'DONE' END",

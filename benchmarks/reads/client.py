@@ -178,7 +178,9 @@ def main() -> None:
     """One slice."""
     given = json.load(sys.stdin)
     answer = json.dumps(uvloop.run(load(given))).encode()
-    with open(sys.stdout.fileno(), "wb", closefd=False) as out:  # whole, also where Python was told not to buffer
+    with open(
+        sys.stdout.fileno(), "wb", closefd=False
+    ) as out:  # whole, also where Python was told not to buffer
         out.write(answer)
 
 

@@ -8,31 +8,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from crm_core import __version__
-from crm_core.cli import (
-    approvals,
-    chores,
-    database,
-    demo,
-    docs,
-    doctor,
-    events,
-    jobs,
-    notices,
-    plugins,
-    schema,
-    serve,
-    tokens,
-    users,
-    webhooks,
-    worker,
-)
 from crm_core.cli.deployment import RefusedInWords
 from crm_core.errors import ConfigurationError, Fault
 
@@ -49,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run `crm`; the exit code."""
     try:
-        done = commands()(arguments, standalone_mode=True)
+        done = commands(sys.argv[1:] if arguments is None else arguments)(arguments, standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else MISUSED
     except ConfigurationError as error:
@@ -62,6 +44,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _said(words: str, code: int) -> int:
+    from rich.console import Console  # noqa: PLC0415  # a process that serves needs none of it
+
     Console(stderr=True, soft_wrap=True).print(f"[red]✗[/red] {_escaped(words)}")
     return code
 
@@ -70,8 +54,11 @@ def _escaped(words: str) -> str:
     return words.replace("[", "\\[")
 
 
-def commands() -> typer.Typer:
-    """All subcommands."""
+def commands(asked: Collection[str] = ()) -> typer.Typer:
+    """The subcommands named among the words `asked`; all, if none is.
+
+    A process that serves holds no more than it needs: what was loaded once stays as long as it runs.
+    """
     app = typer.Typer(
         name="crm",
         help="A headless CRM core: one GraphQL schema, commands, approvals, audit.",
@@ -81,30 +68,41 @@ def commands() -> typer.Typer:
         rich_markup_mode="rich",
     )
     app.callback()(_options)
-    for register in (serve.register, worker.register, demo.register, doctor.register):
-        register(app)
-    for name, part in _NOUNS.items():
-        app.add_typer(part, name=name)
-    if importlib.util.find_spec("crm_core.cli.imports") is not None:
-        module = importlib.import_module("crm_core.cli.imports")
-        app.add_typer(module.app, name="import")
+    every = (*_VERBS, *_NOUNS, _IMPORT)
+    chosen = [name for name in every if name in asked] or every
+    for name in _VERBS:
+        if name in chosen:
+            _module(name).register(app)
+    for name in _NOUNS:
+        if name in chosen:
+            app.add_typer(_module(_ELSEWHERE.get(name, name)).app, name=name)
+    if _IMPORT in chosen and importlib.util.find_spec("crm_core.cli.imports") is not None:
+        app.add_typer(_module("imports").app, name=_IMPORT)
     return app
 
 
-_NOUNS: Final[dict[str, typer.Typer]] = {
-    "approvals": approvals.app,
-    "db": database.app,
-    "plugins": plugins.app,
-    "schema": schema.app,
-    "token": tokens.app,
-    "users": users.app,
-    "chores": chores.app,
-    "events": events.app,
-    "jobs": jobs.app,
-    "notices": notices.app,
-    "docs": docs.app,
-    "webhooks": webhooks.app,
-}
+def _module(name: str) -> Any:
+    return importlib.import_module(f"crm_core.cli.{name}")
+
+
+_VERBS: Final = ("serve", "worker", "demo", "doctor")
+_NOUNS: Final = (
+    "approvals",
+    "db",
+    "plugins",
+    "schema",
+    "token",
+    "users",
+    "chores",
+    "events",
+    "jobs",
+    "notices",
+    "docs",
+    "webhooks",
+)
+_IMPORT: Final = "import"
+_ELSEWHERE: Final = {"db": "database", "token": "tokens"}
+"""Files of nouns that are not named as these."""
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # the form typer asks for

@@ -249,10 +249,13 @@ def where_in_first_line(
     """Customers for whom a test of that same column holds.
 
     They are found through the indexes of `customer_lines`, or one by one where those would lead to many more than
-    a page: by a column of few values (not `telling`).
+    a page, by a column of few values (not `telling`); so are all of them who sees every line counts, for no index
+    leads to the lines of all.
     """
     row = CustomerLine.__table__.alias()
-    if not (telling or access.everything(READ) or _from_customers(access, READ)):
+    everything = access.everything(READ)
+    counted = everything and access.wanted == "all"
+    if not telling and (counted or not (everything or _from_customers(access, READ))):
         return in_first_line(t, access, column, holds)
     found = select(row.c.customer_id).where(line_rows(row, access, READ), holds(row.c[column]))
     if len(access.lines(READ)) != 1:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from crm_core.db.reader import EACH_TIME
 from crm_core.db.session import Database
 
 BIG: Final = 10_000
@@ -73,12 +74,13 @@ class Explained:
 async def settled(database: Database, sql: str, values: Sequence[Any], seconds: float) -> list[Explained]:
     """How the database performs a statement for these values and, where that is another plan, for any values.
 
-    PostgreSQL plans a prepared statement for its values five times, then for any values if that looks no dearer.
+    PostgreSQL plans a prepared statement for its values five times, then for any values if that looks no dearer; one that
+    asks for it is planned for its values each time.
     """
     here = await explained(database, sql, values, seconds)
     if database.dialect == "sqlite" or not values:
         return [here]
-    if b"force_custom_plan" in await database.reader.value(_MODE, [], seconds):
+    if sql.startswith(EACH_TIME) or b"force_custom_plan" in await database.reader.value(_MODE, [], seconds):
         return [here]
     any_ = await explained(database, sql, values, seconds, generic=True)
     planning = PLANNING_COST * (len(here.scans) + 1)

@@ -28,6 +28,10 @@ SETTLED = 6
 """PostgreSQL plans a prepared statement for its values five times before it decides how to go on."""
 
 
+EACH_TIME = "/* planned for its values */ "
+"""Begins a statement that PostgreSQL is to plan for its values from the first time on: how many rows they mean differs much."""
+
+
 class TooLong(Exception):
     """The statement ran longer than it may, and was cancelled."""
 
@@ -49,7 +53,8 @@ class PostgresReader:
 
     Nothing is sent besides the statement: a connection for single statements has no state to be reset.
     After some executions PostgreSQL plans a statement once for all values. Where trials show that to be slow
-    (`Planning`), the statement is sent through connections that plan it for its values each time.
+    (`Planning`), the statement is sent through connections that plan it for its values each time; so is, from the first
+    time on, one that asks for it.
 
     Behind a pooler that gives its connections away after each transaction nothing is prepared, so nothing is planned
     once for all.
@@ -68,13 +73,15 @@ class PostgresReader:
 
     async def value(self, sql: str, values: Sequence[Any], seconds: float) -> bytes:
         """The value of the statement; a connection lost while idle is replaced once."""
-        pool = self._each if self._planning.each_time(sql) else self._once
+        fixed = self._pooled or sql.startswith(EACH_TIME)
+        each = not self._pooled if fixed else self._planning.each_time(sql)
+        pool = self._each if each else self._once
         try:
             found, took = await self._value(pool, sql, values, seconds)
         except LOST:
             pool.replace()
             found, took = await self._value(pool, sql, values, seconds)
-        if not self._pooled and self._planning.wants_trial(sql, took) and self._trial is None:
+        if not fixed and self._planning.wants_trial(sql, took) and self._trial is None:
             self._trial = asyncio.get_running_loop().create_task(self._try(pool, sql, values, took))
         return found
 

@@ -79,6 +79,7 @@ class Field:
     filter: bool = False
     sort: bool = False
     order: Callable[[T], Sequence[ColumnElement[Any]]] | None = None
+    uneven: bool = False
     shorthands: tuple[tuple[str, str, str], ...] = ()
     live: Callable[[Any], Awaitable[int]] | None = None
     deprecated: str | None = None
@@ -199,6 +200,7 @@ def field(
     mask: Mask | None = None,
     filter: bool = False,
     sort: bool = False,
+    uneven: bool = False,
     cost: int = 0,
     deprecated: str | None = None,
 ) -> Field:
@@ -206,12 +208,13 @@ def field(
 
     `type` is str, int, bool, Decimal, date, datetime, an Enum class, `Id(prefix)`, `YUAN`, `dict` (JSON) or
     `list[…]` of these kept as JSON. `filter`/`sort` put it into the type's `where`/`orderBy`; `match` replaces the
-    plain comparison of a filter where an index wants another form. A scoped field must be nullable.
+    plain comparison of a filter where an index wants another form. A scoped field must be nullable. `uneven`: some of
+    its values are had by many rows and others by few, so PostgreSQL plans a list filtered by it for the very value.
     """
     return Field(
         kind="column", name=name, type=type, description=description, sql=sql, match=match,
-        nullable=nullable or scope is not None, scope=scope, mask=mask, filter=filter, sort=sort, cost=cost,
-        deprecated=deprecated,
+        nullable=nullable or scope is not None, scope=scope, mask=mask, filter=filter, sort=sort, uneven=uneven,
+        cost=cost, deprecated=deprecated,
     )  # fmt: skip
 
 

@@ -82,6 +82,26 @@ def _measured(where: Mapping[str, Any]) -> None:
             raise GraphQLError(text, extensions={"code": "TOO_COMPLEX"})
 
 
+_RANGES = frozenset(("gt", "gte", "lt", "lte"))
+
+
+def is_uneven(kind: ObjectType, where: Any) -> bool:
+    """Whether how many rows meet a condition depends on its very values: ranges of time, and what is declared so."""
+    if not isinstance(where, Mapping):
+        return False
+    for key, value in where.items():
+        declared = kind.by_name.get(key)
+        if key in ("and", "or", "not"):
+            parts = value if isinstance(value, list) else [value]
+            if any(is_uneven(kind, part) for part in parts):
+                return True
+        elif declared is not None and declared.kind == "column" and isinstance(value, Mapping):
+            moments = declared.type in (date, datetime) and not _RANGES.isdisjoint(value)
+            if moments or (declared.uneven and not {"eq", "in"}.isdisjoint(value)):
+                return True
+    return False
+
+
 def _part(
     kind: ObjectType,
     t: Any,

@@ -51,6 +51,11 @@ class Following:
         """Seconds of silence after which a stream shows that it is alive."""
         return self._services.settings.heartbeat_seconds
 
+    @property
+    def patience(self) -> float:
+        """Seconds a client may leave what it is sent untaken."""
+        return self._services.settings.take_seconds
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """A place for one stream; `HttpError` 503 (TOO_MANY_STREAMS) where there is none."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     Integer,
+    LargeBinary,
     Numeric,
     Select,
     String,
@@ -103,6 +104,10 @@ class Json(ABC):
         """A text in UTF-8 as lower-case hex."""
 
     @abstractmethod
+    def bytes(self, column: Sql) -> Sql:
+        """Bytes as a text of hex; null stays null."""
+
+    @abstractmethod
     def text(self, sql: Sql, type_: Any) -> Sql:
         """A sort key as JSON text, ids without prefix, money in fen; for cursors."""
 
@@ -164,6 +169,9 @@ class _PostgresJson(Json):
     def hexadecimal(self, text: Sql) -> Sql:
         return func.encode(func.convert_to(text, words("UTF8")), words("hex"))
 
+    def bytes(self, column: Sql) -> Sql:
+        return func.encode(column, words("hex"), type_=Text())
+
     def text(self, sql: Sql, type_: Any) -> Sql:
         family = _family(type_)
         if family in (int, bool, Yuan):
@@ -219,6 +227,9 @@ class _SqliteJson(Json):
 
     def hexadecimal(self, text: Sql) -> Sql:
         return func.lower(func.hex(text))
+
+    def bytes(self, column: Sql) -> Sql:
+        return case((column.is_not(None), func.hex(column, type_=Text())))  # hex(NULL) is an empty text
 
     def text(self, sql: Sql, type_: Any) -> Sql:
         if isinstance(type_, Id):
@@ -347,6 +358,8 @@ _SQLITE: dict[Any, Written] = {
 
 def needed(json: Json, column: Sql) -> tuple[Sql, Callable[[Any], Any]]:
     """A column written so that nothing of it is lost, and how to read it back."""
+    if isinstance(column.type, LargeBinary):
+        return json.value(json.bytes(column), str), _or_null(bytes.fromhex)
     for kind, (type_, read) in _NEEDED.items():
         if isinstance(column.type, kind):
             return json.value(column, type_), read
@@ -368,6 +381,7 @@ _NEEDED: dict[type[TypeEngine[Any]], tuple[Any, Callable[[Any], Any]]] = {
     Boolean: (bool, _plain),
     Integer: (int, _plain),
     Numeric: (Decimal, _or_null(Decimal)),
+    ExactDecimal: (Decimal, _or_null(Decimal)),
     String: (str, _plain),
     JSON: (dict, _plain),
 }

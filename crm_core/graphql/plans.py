@@ -17,6 +17,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from crm_core.actors import Actor
+from crm_core.db.reader import EACH_TIME
 from crm_core.db.session import is_about_statement
 from crm_core.graphql.access import Access
 from crm_core.graphql.context import Context
@@ -142,6 +143,8 @@ class Plans:
             unasked = self._text(select().where(*planner.unasked), access)[1] if planner.unasked else ()
         except (CompileError, RecursionError) as error:
             raise Unplanned("statement", str(error)) from error
+        if planner.uneven and access.dialect == "postgresql":
+            text = EACH_TIME + text
         reads = tuple(read for read, _ in trail.steps)
         return Plan(text, values, tuple(planner.steps), reads, unasked, statement, planner.left)
 

@@ -71,7 +71,14 @@ INTERACTION = ObjectType(
             "Channel (渠道, CS-127); null only where an imported file does not tell.",
             filter=True,
         ),
-        field("status", InteractionStatus, "Planned, done or cancelled (状态).", nullable=False, filter=True),
+        field(
+            "status",
+            InteractionStatus,
+            "Planned, done or cancelled (状态).",
+            nullable=False,
+            filter=True,
+            uneven=True,
+        ),
         field("direction", Direction, "Who began it (方向).", nullable=False),
         field("isCallback", bool, "Whether it is a callback (是否回访).", nullable=False, filter=True),
         field(

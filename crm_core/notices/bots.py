@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
-import httpx
 import orjson
 
 from crm_core.notices.notifier import NoticeMessage, Notifier, Unsent
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
 _MOST_ANSWER: Final = 65_536
 _MOST_BYTES: Final = {"wecom": 4_000, "dingtalk": 15_000, "feishu": 15_000}
 _MOST_SAID: Final = 200
+_TAKEN: Final = 2
+"""Hundreds of a status that means: taken."""
+_BROKEN: Final = 500
 _TRY_AGAIN: Final = frozenset({408, 425, 429})
 _BUSY: Final = {
     "wecom": frozenset({-1, 45009, 45033}),  # busy; too often; too many at once
@@ -56,6 +58,8 @@ async def send(services: Services, message: NoticeMessage) -> None:
     if bot is None:
         raise Unsent(f"no bot {message.address} is set in notices.bots (未配置该机器人)", retry=False)
     post = post_of(bot, message, services.clock())
+    import httpx  # noqa: PLC0415  # of no use to a process that sends nothing to bots
+
     try:
         status, headers, answer = await _posted(post, settings)
     except httpx.TransportError as error:
@@ -70,6 +74,8 @@ def post_of(bot: BotSettings, message: NoticeMessage, now: datetime) -> Post:
 
 async def _posted(post: Post, settings: NoticesSettings) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers and the beginning of the answer."""
+    import httpx  # noqa: PLC0415
+
     timeout = httpx.Timeout(settings.timeout_seconds).as_dict()
     headers = {"content-type": "application/json; charset=utf-8", "user-agent": "crm-core", **post.headers}
     request = httpx.Request(
@@ -90,8 +96,8 @@ async def _posted(post: Post, settings: NoticesSettings) -> tuple[int, Mapping[s
 
 def _judge(bot: BotSettings, status: int, headers: Mapping[str, str], answer: bytes) -> None:
     """Nothing when the message was taken, else `Unsent`; the services answer 200 to what they refuse too."""
-    if not httpx.codes.is_success(status):
-        retry = status in _TRY_AGAIN or httpx.codes.is_server_error(status)
+    if status // 100 != _TAKEN:
+        retry = status in _TRY_AGAIN or status >= _BROKEN
         raise Unsent(_safe(f"HTTP {status}", bot), retry=retry, after=_seconds(headers.get("retry-after")))
     if bot.kind == "webhook":
         return

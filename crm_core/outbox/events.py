@@ -20,7 +20,7 @@ class Event(BaseModel):
     form, `public` (columns of the record that may leave the house). Fields of the class are further data.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     kind: ClassVar[str]
     subject_type: ClassVar[str]

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from itertools import groupby
 from typing import Any, get_args, get_origin
@@ -36,6 +37,7 @@ COUNTS: Mapping[str, int] = {
     "contact_links": 200, "interactions": 600, "interaction_visits": 120, "interaction_callbacks": 90,
     "interaction_participants": 250, "interaction_reports": 120, "tasks": 220, "interaction_cadences": 16,
     "interaction_callback_plans": 10, "sales_meetings": 25, "import_runs": 14, "import_findings": 50,
+    "incoming_sources": 9, "incoming_requests": 60,
     "auto_dealer_vehicles": 50, "auto_dealer_test_drives": 80, "auto_dealer_orders": 80,
     "auto_dealer_order_changes": 50, "probe_marks": 140,
 }  # fmt: skip
@@ -69,6 +71,9 @@ PHONES = (
     "+85223456789",
     "+8615900001111",
 )
+BODIES = (b"", b"\0", b"\x00\xff\xfe", b'{"name": "\xe5\x8d\x8e\xe4\xbf\xa1"}', bytes(range(256)), b"\xc3(")
+"""Bytes, with and without being text."""
+EXACT = (Decimal(0), Decimal("1.50"), Decimal("-2.250"), Decimal("0.1"), Decimal(100), Decimal("1e-7"))
 JSONS: Sequence[Any] = (
     None, {}, [], {"b": 1, "a": [True, None, 1.5, "x"]}, {"引号": '"\\\n'}, ["a", {"k": {"k": []}}], "text", 7, False,
 )  # fmt: skip
@@ -239,6 +244,7 @@ class _Maker:
             return chance.choice(JSONS)
         choices: Mapping[str, Sequence[Any]] = {
             "Integer": NUMBERS, "BigInteger": FEN, "Boolean": (True, False), "Date": DAYS, "UtcDateTime": MOMENTS,
+            "LargeBinary": BODIES, "ExactDecimal": EXACT,
         }  # fmt: skip
         if name == "Uuid":
             return UUID(int=chance.getrandbits(128))
@@ -449,6 +455,18 @@ def _finding(m: _Maker, row: Row, number: int) -> None:
     }
 
 
+def _source(m: _Maker, row: Row, number: int) -> None:
+    row |= {"name": f"{m.chance.choice(TEXTS[:20])}{number}"[:80], "path_key": f"{number:064d}"}
+    row |= {"options": {}, "addresses": m.chance.choice([[], ["203.0.113.0/24"]])}
+
+
+def _request(m: _Maker, row: Row, number: int) -> None:
+    source = m.chance.choice(m.world.rows["incoming_sources"])
+    error = {"code": "NOT_FOUND", "params": {"type": "Customer", "id": "cus_x"}, "field": "id", "rule": None}
+    row |= {"source_id": source["id"], "line": source["line"], "dedupe_key": f"k'{number}"}
+    row["errors"] = [{**error, "step": 0, "command": "customer.update"}] * m.chance.randrange(3)
+
+
 def _vehicle(m: _Maker, row: Row, number: int) -> None:
     row |= {"vin": f"LBEHDAEB0CY{number:06d}", "line": row["line"] if row["customer_id"] else "east"}
 
@@ -477,8 +495,8 @@ _OWN: Mapping[str, Callable[[_Maker, Row, int], None]] = {
     "interaction_callbacks": _of_interaction, "interaction_reports": _of_interaction, "tasks": _task,
     "interaction_cadences": _cadence, "interaction_callback_plans": _callback_plan, "approvals": _approval,
     "approval_tasks": _approval_task, "approval_policies": _policy, "outbox_events": _event, "audit_entries": _audit,
-    "import_runs": _run, "import_findings": _finding, "auto_dealer_vehicles": _vehicle,
-    "auto_dealer_order_changes": _change, "probe_marks": _mark,
+    "import_runs": _run, "import_findings": _finding, "incoming_sources": _source, "incoming_requests": _request,
+    "auto_dealer_vehicles": _vehicle, "auto_dealer_order_changes": _change, "probe_marks": _mark,
 }  # fmt: skip
 
 

@@ -185,6 +185,7 @@ _RULES: Mapping[str, Callable[[Eyes, str, Row], bool]] = {
     "NoticePreference": lambda e, _s, r: e.mine(r["user_id"]),
     "NoticeDelivery": _whole,
     "UsageReview": _whole, "AuditEntry": _whole, "Event": _whole, "ImportRun": _whole,
+    "IncomingSource": _whole, "IncomingRequest": _whole,
     "Approval": Eyes._approval,
     "ApprovalPolicy": _held, "Cadence": _held, "CallbackPlan": _held,
     "Customer": lambda e, s, r: e.customer(s, r["id"]),
@@ -208,6 +209,7 @@ CHILDREN: Mapping[tuple[str, str], str] = {
     ("Customer", "orders"): "customer_id", ("Customer", "probeMarks"): "customer_id",
     ("User", "interactions"): "performer_id", ("User", "tasks"): "assignee_id", ("Interaction", "tasks"): "interaction_id",
     ("Vehicle", "testDrives"): "vehicle_id", ("ProbeMark", "children"): "parent_id",
+    ("IncomingSource", "requests"): "source_id",
 }  # fmt: skip
 """Nested connections, and the column of the child that names its parent."""
 PARENTS: Mapping[tuple[str, str], str] = {

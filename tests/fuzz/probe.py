@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Integer, Numeric, String, cast, func, select
+from sqlalchemy import ForeignKey, Integer, LargeBinary, Numeric, String, cast, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_core import hookimpl
 from crm_core.db.base import Aggregate, LineCode, Personal
-from crm_core.db.types import Fen, JsonValue, UtcDateTime
+from crm_core.db.types import ExactDecimal, Fen, JsonValue, UtcDateTime
 from crm_core.errors import Forbidden
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import (
@@ -68,6 +68,8 @@ class Mark(Aggregate):
     fragile: Mapped[bool | None]
     data: Mapped[dict[str, Any] | None] = mapped_column(JsonValue)
     words: Mapped[list[str]] = mapped_column(JsonValue)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary)
+    rate: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     customer_id: Mapped[UUID | None] = mapped_column(ForeignKey("customers.id"))
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("probe_marks.id"))
@@ -126,7 +128,7 @@ async def refusing(_rows: Rows, _context: object) -> Sequence[Any]:
 
 ALL = (
     "id", "created_at", "updated_at", "version", "line", "name", "note", "shade", "amount", "price", "day",
-    "seen_at", "fragile", "data", "words", "owner_id", "customer_id", "parent_id",
+    "seen_at", "fragile", "data", "words", "seal", "rate", "owner_id", "customer_id", "parent_id",
 )  # fmt: skip
 OF_CUSTOMER = ("id", "name", "created_at", "archived_at", "version", "archive_state", "parent_id", "remark")
 OF_INTERACTION = (
@@ -191,6 +193,7 @@ MARK = ObjectType(
         field("data", dict, "JSON, JSON null or nothing."),
         field("words", list[str], "Words.", nullable=False),
         field("parentId", Id("pro"), "What it lies in.", filter=True, sort=True),
+        field("rate", Decimal, "A number as it was written."),
         field("double", int, "Twice the amount.", sql=lambda t, _a: t.c.amount * 2, filter=True),
         field("ratio", Decimal, "The amount as a decimal.",
               sql=lambda t, _a: cast(t.c.amount, Numeric(16, 3))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -11,13 +12,13 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Integer, String, Uuid, func
+from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Integer, LargeBinary, String, Uuid, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_core import hookimpl
 from crm_core.commands import Command, Money, Part, Ref, omitted
 from crm_core.db.base import Aggregate, LineCode, Personal
-from crm_core.db.types import Fen, UtcDateTime
+from crm_core.db.types import ExactDecimal, Fen, UtcDateTime
 from crm_core.errors import Message, Refused, UserError
 from crm_core.graphql.access import Access
 from crm_core.graphql.fields import (
@@ -66,6 +67,8 @@ class Item(Aggregate):
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     fragile: Mapped[bool | None] = mapped_column(Boolean)
     position: Mapped[int] = mapped_column(BigInteger, default=0)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary)
+    rate: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     owner_id: Mapped[UUID | None] = mapped_column(Uuid)
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("shelf_items.id"))
 
@@ -180,6 +183,11 @@ async def shouted(rows: Sequence[Mapping[str, Any]], _context: object) -> Sequen
     return [str(row["name"]).upper() for row in rows]
 
 
+async def spelled(rows: Sequence[Mapping[str, Any]], _context: object) -> Sequence[str]:
+    """What the function was given, types included."""
+    return [f"{row['seal']!r} {row['rate']!r}" for row in rows]
+
+
 def visible(t: Any, access: Access, scope: str) -> Any:
     """Items of the lines the scope reaches, or one's own."""
     return access.per_line(scope, t.c.line, owner=t.c.owner_id)
@@ -243,6 +251,7 @@ ITEM = ObjectType(
         ),
         connection("children", "ShelfItem", "What lies in it.", on=lambda t, c, _a: c.c.parent_id == t.c.id),
         batch("shouted", str, "Its name in capitals.", shouted, needs=("name",)),
+        batch("spelled", str, "What it was given.", spelled, needs=("seal", "rate")),
         field("oldName", str, "Its name.", sql=lambda t, _a: t.c.name, deprecated="Use name."),
     ),
 )

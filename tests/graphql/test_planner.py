@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import Integer, String, cast, literal_column, true
 
 from crm_core.actors import Reach
+from crm_core.db.reader import EACH_TIME
 from crm_core.graphql.build import core_schema
 from crm_core.graphql.execution import Executor
 from crm_core.graphql.fields import Filter, whole
@@ -203,6 +205,55 @@ async def test_a_root_field_of_python_stands_beside_a_statement(crm: Kit, items:
     }
     assert list(found) == ["who", "shelfItems", "__typename"]
     assert len(sent) == 1, sent
+
+
+@pytest.mark.parametrize(
+    ("where", "each"),
+    [
+        ({"seenAt": {"gte": "2025-11-03T00:00:00Z"}}, True),
+        ({"or": [{"name": {"eq": "east 1"}}, {"not": {"day": {"lt": "2025-11-03"}}}]}, True),
+        ({"seenAt": {"eq": "2025-11-03T00:00:00Z"}}, False),
+        ({"seenAt": {"isNull": True}}, False),
+        ({"amount": {"gt": 1}}, False),
+        ({"shade": {"eq": "DARK"}}, True),
+        ({"shade": {"in": ["DARK"]}}, True),
+        ({"shade": {"isNull": True}}, False),
+        (None, False),
+    ],
+)
+async def test_a_list_that_depends_on_its_very_values_is_planned_for_them(
+    crm: Kit, items: list[Item], where: dict[str, Any] | None, *, each: bool
+) -> None:
+    """How many rows lie in a span of time, or have a value that some have and others have not, no plan for all can know."""
+    fields = crm.services.registry.types["ShelfItem"].fields
+    declare(crm, fields=tuple(replace(one, uneven=one.name == "shade") for one in fields))
+    sent: list[str] = []
+    crm.database.heard.append(sent.append)
+    await names(crm, LIST, where=where)
+    assert [sql.startswith(EACH_TIME) for sql in sent] == [each and crm.database.dialect == "postgresql"]
+
+
+@pytest.mark.parametrize("crm_dialect", ["postgresql"])
+async def test_a_statement_that_asks_for_it_is_planned_each_time(crm: Kit) -> None:
+    mode = "SELECT to_json(current_setting('plan_cache_mode'))"
+    assert await crm.database.answer(EACH_TIME + mode, []) == b'"force_custom_plan"'
+    assert await crm.database.answer(mode, []) == b'"auto"'
+
+
+async def test_a_function_is_given_bytes_and_exact_numbers_as_they_are_kept(crm: Kit) -> None:
+    kept = [
+        (None, None),
+        (b"", Decimal(0)),
+        (b"\x00\xff\xc3(", Decimal("1.50")),
+        ("华".encode(), Decimal("-0.10")),
+    ]
+    await shelve(
+        crm, [Item(line="east", name=f"{n}", seal=seal, rate=rate) for n, (seal, rate) in enumerate(kept)]
+    )
+    document = "{ shelfItems(orderBy: [{name: ASC}]) { nodes { spelled } } }"
+    for compiled in (True, False):
+        found = await crm.data(document, compiled=compiled)
+        assert [one["spelled"] for one in found["shelfItems"]["nodes"]] == [f"{s!r} {r!r}" for s, r in kept]
 
 
 async def test_a_mutation_and_what_it_shows_is_read_by_one_statement(crm: Kit) -> None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from crm_core.db.types import JsonValue, UtcDateTime
+from crm_core.db.types import ExactDecimal, JsonValue, UtcDateTime
 
 revision = "probe_0001"
 down_revision = None
@@ -29,6 +29,8 @@ def upgrade() -> None:
         sa.Column("fragile", sa.Boolean()),
         sa.Column("data", JsonValue),
         sa.Column("words", JsonValue, nullable=False),
+        sa.Column("seal", sa.LargeBinary()),
+        sa.Column("rate", ExactDecimal()),
         sa.Column("owner_id", sa.Uuid(), sa.ForeignKey("users.id")),
         sa.Column("customer_id", sa.Uuid(), sa.ForeignKey("customers.id")),
         sa.Column("parent_id", sa.Uuid(), sa.ForeignKey("probe_marks.id")),

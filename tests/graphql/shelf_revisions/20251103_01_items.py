@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from crm_core.db.types import UtcDateTime
+from crm_core.db.types import ExactDecimal, UtcDateTime
 
 revision = "shelf_0001"
 down_revision = None
@@ -29,6 +29,8 @@ def upgrade() -> None:
         sa.Column("seen_at", UtcDateTime()),
         sa.Column("fragile", sa.Boolean()),
         sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("seal", sa.LargeBinary()),
+        sa.Column("rate", ExactDecimal()),
         sa.Column("owner_id", sa.Uuid()),
         sa.Column("parent_id", sa.Uuid(), sa.ForeignKey("shelf_items.id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_shelf_items")),
