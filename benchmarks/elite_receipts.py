@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_core import ids, migrate, papers
 from crm_core.access.models import Team
 from crm_core.actors import system
+from crm_core.app import spare_the_collector
 from crm_core.commands import Options
 from crm_core.db.session import open_database
 from crm_core.jobs.running import work_off
@@ -264,6 +265,7 @@ async def importing(services: Services, rows: int, folder: Path) -> None:
     robot = system((LINE,))
     outcome, _ = await perform(services, robot, "elite_receipts.import", given, Options(line=LINE))
     assert not outcome.errors, outcome.errors
+    spare_the_collector()  # as a worker does
     started, busy = time.perf_counter(), time.process_time()
     await work_off(services)
     taken, busy = time.perf_counter() - started, time.process_time() - busy

@@ -1,6 +1,7 @@
 """A year of a made-up branch against a served instance: every month from new users to closed pay, checked to the fen.
 
     python examples/elite_year.py                        # serves an instance of its own, in a scratch folder
+    python examples/elite_year.py --database postgresql://…       # the same on PostgreSQL
     python examples/elite_year.py --url https://crm.example.com/graphql --token crm_… --line telecom
 
 An instance of your own needs an administrator's token and a line that enables `telecom_elite` and has no teams yet.
@@ -54,7 +55,7 @@ def main() -> int:
     asked = _arguments()
     if asked.url:
         return _year(asked, asked.url, asked.token, asked.line)
-    with tempfile.TemporaryDirectory() as folder, scratch(Path(folder)) as (url, token):
+    with tempfile.TemporaryDirectory() as folder, scratch(Path(folder), asked.database) as (url, token):
         return _year(asked, url, token, LINE)
 
 
@@ -62,6 +63,9 @@ def _arguments() -> argparse.Namespace:
     known = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     known.add_argument("--url", help="address of GraphQL; default: an instance of its own is served")
     known.add_argument("--token", help="an administrator's token there")
+    known.add_argument(
+        "--database", help="of the instance that is served: URL of an empty one; default: a file"
+    )
     known.add_argument("--line", default=LINE, help="the business line (default: %(default)s)")
     known.add_argument("--first", default="2025-11", help="the first month (default: %(default)s)")
     known.add_argument("--months", type=int, default=12, help="how many (default: %(default)s)")

@@ -220,7 +220,8 @@ def q5(caller: Caller) -> tuple[str, list[object]]:
     inner = (
         f"SELECT {shown('cus', 'c.id')} AS id, c.number, c.name FROM search_documents d"
         " JOIN customers c ON c.id = d.subject_id"
-        f" WHERE d.kind = 'Customer' AND d.tokens @> $1::text[] AND {r.customers('c.id')}"
+        " WHERE CASE WHEN d.kind = 'Customer' THEN d.tokens END @> $1::text[]"
+        f" AND {r.customers('c.id')}"
         " ORDER BY c.id DESC LIMIT 20"
     )
     return f"SELECT json_build_object('customers', {_nodes(inner)})", r.values

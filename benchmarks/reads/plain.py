@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import strawberry
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, case, false, func, literal_column, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -373,7 +373,9 @@ class Query:
         if search is not None:
             token = f"b{ord(search[0]):x}x{ord(search[1]):x}"
             found = select(SearchDocument.subject_id).where(
-                SearchDocument.kind == "Customer", SearchDocument.tokens.op("@>")([token])
+                case((SearchDocument.kind == literal_column("'Customer'"), SearchDocument.tokens)).op("@>")(
+                    [token]
+                )
             )
             statement = statement.where(CustomerRow.id.in_(found))
         rows = await info.context.rows(statement.order_by(CustomerRow.id.desc()).limit(first))

@@ -107,7 +107,8 @@ def _lines(change: Change, model: type[Base], registry: Registry) -> Iterable[di
 def _needs(model: type[Base], column: str, registry: Registry) -> list[Json]:
     """Permissions that the API asks for before it shows this column in full.
 
-    Personal columns that are masked, but that no field shows, are for administrators alone.
+    Personal columns that no field shows are for who has the permission they name; without one, where they are
+    masked, for administrators alone.
     """
     key = ("approvals.needs", model, column)
     if key not in registry.worked_out:
@@ -120,6 +121,8 @@ def _worked_out_needs(model: type[Base], column: str, registry: Registry) -> lis
     shown = [f for f in kind.fields if shows(f, model, column)] if kind is not None else []
     needs = {scope for f in shown for scope in (f.scope, f.mask.unless if f.mask else None) if scope}
     personal = model.personal.get(column)
+    if not shown and personal is not None and personal.unless is not None:
+        return [personal.unless]
     if not shown and personal is not None and (personal.mask != "none" or personal.category == "sensitive"):
         return ["access.admin"]
     return [*sorted(needs)]

@@ -30,12 +30,15 @@ class Personal:
 
     `category`: `sensitive` values (identity number, bank account) appear in audit, events and held commands only
     masked. `retention_days` counts from the end of the relation with the subject; None: as long as the record.
+    `unless` is the permission to see it where no field of the API is this very column – a reference that is shown as
+    the record it points to; held commands hide it from others.
     """
 
     category: Literal["identity", "contact", "profile", "content", "sensitive"]
     purpose: str
     retention_days: int | None = None
     mask: Literal["none", "phone", "name", "all"] = "none"
+    unless: str | None = None
 
 
 class Base(DeclarativeBase):

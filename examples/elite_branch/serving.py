@@ -24,9 +24,12 @@ PATIENCE: Final = 90
 
 
 @contextmanager
-def scratch(folder: Path) -> Iterator[tuple[str, str]]:
-    """Address and administrator's token of an instance that is served as long as this lasts."""
-    config = _config(folder)
+def scratch(folder: Path, database: str | None = None) -> Iterator[tuple[str, str]]:
+    """Address and administrator's token of an instance that is served as long as this lasts.
+
+    It keeps its data in an empty `database` (its URL), or in a file of its own.
+    """
+    config = _config(folder, database or f"sqlite:///{folder / 'crm.db'}")
     said = _crm(config, "db upgrade", "users create boss --role administrator", "token create --user boss")
     found = re.search(r"TOKEN (\S+)", said)
     assert found is not None, "the token is printed"
@@ -42,10 +45,10 @@ def scratch(folder: Path) -> Iterator[tuple[str, str]]:
             process.wait(PATIENCE)
 
 
-def _config(folder: Path) -> Path:
+def _config(folder: Path, database: str) -> Path:
     config = folder / "crm.toml"
     config.write_text(
-        f'database_url = "sqlite:///{folder / "crm.db"}"\n'
+        f'database_url = "{database}"\n'
         f'store = "{folder / "store"}"\n'
         'log_level = "warning"\n'
         f'keys = "{Keyring.generate_text()}"\n'

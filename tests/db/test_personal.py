@@ -37,8 +37,6 @@ NOT_A_PERSON = {
     "telecom_elite_rates": {"name", "note"},
     "telecom_elite_standards": {"salary"},
     "telecom_elite_teams": {"name"},
-    "telecom_elite_distributions": {"remark"},
-    "telecom_elite_actions": {"note"},
     "telecom_elite_revenue_projects": {"name"},
     "telecom_elite_tenders": {"name"},
 }

@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from crm_core.actors import Actor
 from crm_core.work import Services
-from crm_telecom_elite.days import day_in
 from crm_telecom_elite.ladder.models import ElitePost, EliteStep
 from crm_telecom_elite.members.models import EliteOrigin
 from crm_telecom_elite.months import months_after, term_end
@@ -99,7 +98,7 @@ async def _assigned(demo: Company, line: str, teams: Sequence[UUID]) -> None:
 
 
 def _today(demo: Company, line: str) -> date:
-    return day_in(demo.services, line, demo.now)
+    return demo.services.day(line, demo.now)
 
 
 class _Newcomer:

@@ -19,6 +19,7 @@ from crm_core.registry import (
     Chore,
     Demo,
     Document,
+    Handover,
     Job,
     NoticeKind,
     PolicyTemplate,
@@ -149,6 +150,12 @@ def crm_schedules() -> Sequence[Schedule]:
 def crm_chores() -> Sequence[Chore]:
     """Work by the clock."""
     return [chore for part in PARTS for chore in part.chores]
+
+
+@hookimpl
+def crm_handovers() -> Sequence[Handover]:
+    """What a leaver's successor takes over."""
+    return [handover for part in PARTS for handover in part.handovers]
 
 
 @hookimpl

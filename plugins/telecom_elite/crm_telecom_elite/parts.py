@@ -11,7 +11,17 @@ from crm_core.errors import Message
 from crm_core.graphql.fields import Field, Filter, ObjectType, Source
 from crm_core.incoming.handler import IncomingHandler
 from crm_core.outbox.events import Event
-from crm_core.registry import Chore, Document, Job, NoticeKind, PolicyTemplate, Resolver, Schedule, Seed
+from crm_core.registry import (
+    Chore,
+    Document,
+    Handover,
+    Job,
+    NoticeKind,
+    PolicyTemplate,
+    Resolver,
+    Schedule,
+    Seed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +44,6 @@ class Part:
     schedules: Sequence[Schedule] = ()
     chores: Sequence[Chore] = ()
     handlers: Sequence[IncomingHandler] = ()
+    handovers: Sequence[Handover] = ()
     notices: Sequence[NoticeKind] = ()
     seeds: Sequence[Seed] = ()

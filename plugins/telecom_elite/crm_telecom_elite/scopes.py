@@ -24,6 +24,7 @@ POOL_READ = "telecom_elite.pool_read"
 DISTRIBUTE = "telecom_elite.distribute"
 RUN_WRITE = "telecom_elite.run_write"
 RUN_APPROVE = "telecom_elite.run_approve"
+WRITE_OFF = "telecom_elite.write_off"
 PLAN_READ = "telecom_elite.plan_read"
 PLAN_WRITE = "telecom_elite.plan_write"
 APPROVAL_SIGN = "approval.sign"
@@ -49,6 +50,7 @@ SCOPES = (
     Scope(DISTRIBUTE, "Propose how a team divides its commission (二次分配)"),
     Scope(RUN_WRITE, "Open, compute, review and close pay runs (薪酬核算)"),
     Scope(RUN_APPROVE, "Approve pay runs (薪酬审批)"),
+    Scope(WRITE_OFF, "Ask that a former member's negative rest be written off (核销负数余额)"),
     Scope(PLAN_READ, "See plans and maps of key persons (查看计划)"),
     Scope(PLAN_WRITE, "Make plans and maps of key persons (制订计划)"),
 )
@@ -125,7 +127,7 @@ ROLES = (
     RoleTemplate(
         "elite_finance",
         "财务 Finance",
-        _ALL_READ | dict.fromkeys((RECEIPT_WRITE, RUN_APPROVE, APPROVAL_SIGN), Reach.LINE) | _ASKS,
+        _ALL_READ | dict.fromkeys((RECEIPT_WRITE, RUN_APPROVE, WRITE_OFF, APPROVAL_SIGN), Reach.LINE) | _ASKS,
     ),
     RoleTemplate(
         "elite_leader",

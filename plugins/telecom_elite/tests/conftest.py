@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from crm_core.testing.kit import Kit
+from crm_telecom_elite.plans.testing import Desk
 from crm_telecom_elite.testing import PLUGIN, Branch
 
 
@@ -16,3 +17,8 @@ def crm_lines() -> Mapping[str, Sequence[str]]:
 @pytest.fixture
 async def branch(crm: Kit) -> Branch:
     return await Branch.open(crm)
+
+
+@pytest.fixture
+async def desk(branch: Branch) -> Desk:
+    return await Desk.open(branch)

@@ -90,7 +90,7 @@ async def test_a_team_is_rated_for_its_quarter_and_shows_how(branch: Branch) -> 
     assert (reaping["id"], reaping["score"], reaping["result"]) == (growing["id"], "77", "B")
 
 
-@pytest.mark.rule("MO-006", "MO-061")
+@pytest.mark.rule("MO-006", "MO-061", "OT-102")
 async def test_only_the_centre_rates_a_team_and_confirms(branch: Branch) -> None:
     given = {"teamId": branch.hq, "quarter": "2025-Q3", **KPI}
     assert await refused(branch, "eliteAppraisalRateTeam", branch.manager, **given) == [
@@ -263,6 +263,14 @@ async def test_each_kind_of_team_has_its_own_periods_and_figures(branch: Branch)
     assert await refused(branch, "eliteAppraisalRateTeam", branch.centre, **given) == [
         ("WRONG_PERIOD", "quarter", "MO-060")
     ]
+    month: dict[str, Any] = {"teamId": branch.hq, "month": "2025-10"}
+    month["ratings"] = [{"memberId": here, "attitude": "50"}]
+    assert await refused(branch, "eliteAppraisalRateMonth", branch.centre, **month) == [
+        ("WRONG_PERIOD", "month", "MO-060")
+    ]
+    await team_stands(branch)
+    stray = {"memberId": here, "period": "2025-Q3", "result": "A", "attitude": "50"}
+    assert await refused(branch, rated, branch.centre, **stray) == [("NOT_OF_SCHEME", "attitude", "MO-060")]
 
 
 async def test_a_period_is_rated_from_its_last_day_on(branch: Branch) -> None:

@@ -140,6 +140,7 @@ async def test_a_line_without_the_plugin_has_no_posts(branch: Branch, crm: Kit) 
     assert seen["elitePosts"]["totalCount"] == 0
 
 
+@pytest.mark.rule("OT-103")
 async def test_a_post_is_set_up_once_and_its_words_may_change(branch: Branch) -> None:
     given = {
         "code": "key_account_manager",

@@ -317,16 +317,45 @@ async def test_probation_lasts_its_three_months(branch: Branch) -> None:
     assert (await branch.act("Confirm", id=member))["eliteMember"]["state"] == "REGULAR"
 
 
-@pytest.mark.rule("MO-025", "MO-026", "OT-110")
+@pytest.mark.rule("MO-025", "OT-110")
 async def test_levels_of_a_class_are_taken_in_order(branch: Branch) -> None:
     member = await branch.member()
     await train(branch, member, level="ELEMENTARY", passed=False)
     assert await trained(branch, member, level="INTERMEDIATE") == [("LEVEL_BEFORE", "level", "MO-025")]
     await train(branch, member, level="ELEMENTARY")
+    skipped = await trained(branch, member, level="ADVANCED")
+    assert skipped == [("LEVEL_BEFORE", "level", "MO-025")], "the level right below comes first"
     await train(branch, member, level="INTERMEDIATE")
     await train(branch, member, level="ADVANCED")
     other = await trained(branch, member, area="MOTIVATION", level="INTERMEDIATE")
     assert other == [("LEVEL_BEFORE", "level", "MO-025")]
+
+
+@pytest.mark.rule("MO-026")
+async def test_a_course_is_kept_with_its_days_result_and_score(branch: Branch) -> None:
+    member = await branch.member()
+    await train(branch, member, heldOn="2025-10-09", heldUntil="2025-10-11", passed=False, score="58.5")
+    await train(branch, member, area="MOTIVATION", heldOn="2025-10-08")
+    text = "query($id: ID!) { eliteMember(id: $id) { trainings { kind subject level heldOn heldUntil passed score } } }"
+    (later, earlier, _entry) = (await branch.crm.data(text, branch.hr, id=member))["eliteMember"]["trainings"]
+    assert later == {
+        "kind": "IMPROVEMENT", "subject": "TEAM_MANAGEMENT", "level": "ELEMENTARY",
+        "heldOn": "2025-10-09", "heldUntil": "2025-10-11", "passed": False, "score": "58.5",
+    }  # fmt: skip
+    assert (earlier["heldUntil"], earlier["passed"], earlier["score"]) == ("2025-10-08", True, None)
+
+
+@pytest.mark.rule("MO-024", "OT-110")
+async def test_promotion_trainings_are_counted_by_kind_of_team(branch: Branch) -> None:
+    regional = await branch.member(team=branch.regional, post="customer_manager")
+    await train(branch, await branch.member(), training="PROMOTION", heldOn="2025-09-01")
+    await train(branch, regional, training="PROMOTION", heldOn="2025-09-02")
+    await train(branch, regional, training="IMPROVEMENT", heldOn="2025-09-03")
+    text = """query($k: EliteTeamKind!) {
+        elitePromotionTrainings(line: "elite", teamKind: $k, year: 2025) { held warning } }"""
+    for kind in ("HQ", "REGIONAL"):
+        seen = await branch.crm.data(text, branch.centre, k=kind)
+        assert seen["elitePromotionTrainings"] == {"held": 1, "warning": None}, kind
 
 
 @pytest.mark.rule("MO-024", "OT-110")

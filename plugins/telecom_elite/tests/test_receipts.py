@@ -256,6 +256,23 @@ async def test_a_month_is_closed_when_the_receipts_being_recorded_are_in(branch:
     assert told == ["recorded", "closed"]
 
 
+@pytest.mark.rule("MO-043", "MO-044")
+async def test_users_change_hands_from_the_first_open_month_on_however_many_at_once(branch: Branch) -> None:
+    first, second = await branch.member(), await branch.member()
+    one = await user(branch, first)
+    await in_closing(branch, close="2025-10")
+    to_second = {"memberId": second, "validFrom": "2025-10-31"}
+    for mutation, whom in (
+        ("eliteUserAssign", {"id": one["id"]}),
+        ("eliteUserAssignMany", {"ids": [one["id"]]}),
+        ("eliteUserHandOver", {"id": first}),
+    ):
+        refused = await branch.crm.change(mutation, branch.centre, input={**whom, **to_second})
+        assert codes(refused) == [("TELECOM_ELITE_MONTH_SETTLED", "validFrom")], mutation
+    allowed = {"id": first, **to_second, "validFrom": "2025-11-01"}
+    await branch.crm.done("eliteUserHandOver", branch.centre, input=allowed)
+
+
 # -- who sees what
 
 

@@ -243,6 +243,7 @@ async def test_at_the_regional_top_the_review_leads_to_senior_marketing_manager(
     await monthly(branch, member, "AAA")
     (row,) = await regrades(branch)
     assert steps(row) == ("营销经理C", "高级营销经理A")
+    assert row["derivation"][-1]["label"] == "A in a row"
     assert await refused(branch, "approvalSubmit", branch.centre, record=row["id"]) == [
         ("UNREVIEWED", "record", "MO-055")
     ]
@@ -254,6 +255,7 @@ async def test_three_c_move_down_and_at_the_lowest_step_only_propose_an_end(bran
     await monthly(branch, higher, "CCC")
     await monthly(branch, lowest, "CCC")
     down, end = await regrades(branch)
+    assert {one["derivation"][-1]["label"] for one in (down, end)} == {"C in a row"}
     assert (down["kind"], steps(down)) == ("STEP_DOWN", ("营销经理B", "营销经理A"))
     assert (end["kind"], end["rule"], steps(end)) == ("TERMINATION", "MO-077", ("营销经理A", None))
     assert await refused(branch, "approvalSubmit", branch.centre, record=end["id"]) == [
@@ -315,6 +317,30 @@ async def test_a_post_of_another_series_is_applied_for_and_signed_by_hr_and_the_
     (person,) = await branch.crm.rows(EliteMember)
     assert ids.show("elp", person.post_id) == product
     assert await rung(branch, member) == ("营销经理B", "2025-11-01")
+
+
+@pytest.mark.rule("MO-012")
+async def test_a_held_application_shows_rungs_to_whom_the_pay_is_shown_alone(branch: Branch) -> None:
+    member, crm = await hq_member(branch), branch.crm
+    policy = {"name": "posts", "commands": ["elite_regrade.apply_for_post"], "stages": [
+        {"slots": [{"role": "elite_hr"}]},
+    ]}  # fmt: skip
+    await crm.done("approvalPolicySet", acting=branch.line, input=policy)
+    given = {"memberId": member, "postId": await branch.post("product_manager"), "reason": "产品能力突出"}
+    selected = "approval { id diff }"
+    held = await crm.done("eliteRegradeApplyForPost", branch.centre, input=given, select=selected)
+    asked = "query($id: ID!) { approval(id: $id) { diff } }"
+
+    async def rungs(actor: Actor) -> set[Any]:
+        diff = (await crm.data(asked, actor, id=held["approval"]["id"]))["approval"]["diff"]
+        assert {line["field"] for line in diff} >= {"fromStepId", "toStepId", "toPostId"}
+        assert next(one["after"] for one in diff if one["field"] == "toPostId") != "***"
+        return {line["after"] for line in diff if line["field"] in ("fromStepId", "toStepId")}
+
+    step = ids.read_as("els", await branch.step("HQ", "营销经理", "A"))
+    assert await rungs(branch.centre) == {"***"}, "who asked sees no pay"
+    assert {str(one).replace("-", "") for one in await rungs(branch.hr)} == {step.hex}
+    assert {one["after"] for one in held["approval"]["diff"] if "StepId" in one["field"]} == {"***"}
 
 
 @pytest.mark.rule("MO-011", "OT-107")

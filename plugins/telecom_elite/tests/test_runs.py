@@ -36,7 +36,7 @@ def codes(payload: dict[str, Any]) -> list[str]:
 # -- a run from one end to the other
 
 
-@pytest.mark.rule("MO-034", "MO-040", "MO-043", "MO-044", "MO-050", "OT-112", "OT-113", "OT-116")
+@pytest.mark.rule("MO-034", "MO-040", "MO-041", "MO-043", "MO-044", "MO-050", "OT-112", "OT-113", "OT-116")
 async def test_a_run_pays_salaries_commission_and_allowances(pay: Pay) -> None:
     await pay.fees(pay.first, "10000.00")
     await pay.fees(pay.third, "10000.00")
@@ -320,7 +320,6 @@ async def test_a_closed_run_is_changed_by_no_command(pay: Pay) -> None:
         "Reopen": {"why": "改"},
         "Confirm": {},
         "Close": {},
-        "Finish": {"teams": 0, "unassigned": "0.00"},
     }
     for verb, more in verbs.items():
         assert codes(await pay.act(verb, run, **more)) == ["ILLEGAL_MOVE"], verb
@@ -407,6 +406,9 @@ async def test_a_negative_total_is_not_taken_back_but_carried_over(pay: Pay) -> 
     pay.branch.crm.clock.advance(days=20)
     november = await pay.computed("2025-11")
     assert await pay.paid(november, pay.first) == {"SALARY": "4800.00", "CARRIED_OVER": "-15200.00"}
+    statement = (await pay.statements(november))[pay.first]
+    sums = (statement["total"], statement["payable"], statement["carriedOver"])
+    assert sums == ("-10400.00", "0.00", "-10400.00")
 
 
 # -- what comes to be known later
@@ -470,6 +472,7 @@ async def test_who_moves_to_another_team_within_the_month_is_paid_by_each_for_it
     assert (await pay.statements(run))[pay.second]["total"] == "4800.00"
 
 
+@pytest.mark.rule("MO-043")
 async def test_a_former_members_users_stay_with_the_team(pay: Pay) -> None:
     await pay.fees(pay.first, "100.00")
     number = next(row.number for row in await pay.branch.crm.rows(EliteUser))
@@ -520,6 +523,19 @@ async def test_a_job_that_was_killed_goes_on_at_the_next_team(pay: Pay, crm: Kit
     assert [row.id for row in await crm.rows(EliteRunInput)][:1] == first, (
         "the first team was not computed again"
     )
+
+
+async def test_nobody_says_for_the_job_that_a_run_is_computed(pay: Pay) -> None:
+    run = await pay.open_run()
+    await pay.done("Compute", run)
+    finish = {"teams": 0, "unassigned": "0.00"}
+    for actor in (pay.branch.hr, pay.branch.crm.administrator):
+        assert codes(await pay.act("Finish", run, actor, **finish)) == ["TELECOM_ELITE_ONLY_ITS_JOB"]
+    for actor in (pay.branch.finance, pay.branch.leader, pay.branch.centre):
+        assert codes(await pay.act("Finish", run, actor, **finish)) == ["FORBIDDEN"]
+    assert (await pay.run(run))["state"] == "COMPUTING"
+    await work_off(pay.branch.crm.services)
+    assert (await pay.run(run))["state"] == "COMPUTED"
 
 
 async def test_a_job_whose_run_was_put_back_writes_nothing(pay: Pay, crm: Kit) -> None:

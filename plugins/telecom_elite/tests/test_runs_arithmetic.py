@@ -43,6 +43,7 @@ from crm_telecom_elite.runs.inputs import (
 MONTH = "2025-11"
 P1, P2, TRANSFER = ElitePackage.PACKAGE_1, ElitePackage.PACKAGE_2, ElitePackage.TRANSFER
 HQ, REGIONAL = EliteTeamKind.HQ, EliteTeamKind.REGIONAL
+FEN = st.integers(-(10**9), 10**9)
 Days = tuple[int, int]
 """First and last day of the month."""
 
@@ -330,11 +331,11 @@ def test_the_pool_names_nobody() -> None:
 @pytest.mark.rule("MO-043")
 def test_a_rate_that_changes_in_mid_month_is_shown_in_the_pool_and_rounded_once() -> None:
     earned = (
-        fees(33),
-        fees(33, start=date(2025, 11, 16), rate=Decimal("0.05")),
+        fees(35),
+        fees(28, start=date(2025, 11, 16), rate=Decimal("0.05")),
     )
     result = compute(team(person("a"), earned=earned, distributions=(weights(a="100"),)))
-    assert result.pool.pool == 3  # 1.32 + 1.65 = 2.97 fen
+    assert result.pool.pool == 3  # 1.4 + 1.4 = 2.8 fen, where each by itself would be 1
     assert [s["inputs"].get("commission_rate") for s in result.pool.derivation] == ["0.04", "0.05", None]
 
 
@@ -408,6 +409,23 @@ def test_who_has_no_commission_takes_no_share() -> None:
 def test_a_distribution_in_which_nobody_has_a_part_is_a_problem() -> None:
     result = compute(team(person("a"), earned=(fees(1_000_000),), distributions=(weights(a="100*0"),)))
     assert codes(result) == ["NOBODY_TAKES"]
+
+
+@pytest.mark.rule("MO-044")
+@given(st.lists(st.sampled_from([P1, P2, TRANSFER]), max_size=3), FEN, FEN)
+def test_shares_and_what_is_left_over_are_the_pool_and_what_was_brought_in(
+    packages: list[ElitePackage], received: int, brought: int
+) -> None:
+    pay: dict[str, Any] = {"original_salary": 1, "original_bonus": 1}
+    people = [person(f"m{place}", package, **pay) for place, package in enumerate(packages)]
+    takers = {f"m{place}": "1" for place, package in enumerate(packages) if package is P2}
+    signed = (weights(**takers),) if takers else ()
+    left: dict[str, Any] = {"brought_in": brought, "brought_from": "2025-10"}
+    result = compute(team(*people, earned=(fees(received),), distributions=signed, **left))
+    shared, pool = sum(line.amount for line in result.lines if line.rule == "MO-044"), result.pool
+    assert shared + pool.left_over == pool.pool + pool.brought_in
+    assert pool.left_over == (0 if takers else pool.pool + brought)
+    assert not any(problem.blocks for problem in result.problems), "nobody to share is in nobody's way"
 
 
 WEIGHTS = st.lists(st.decimals(0, 1_000, places=4).map(Fraction), min_size=1, max_size=12).filter(any)
@@ -512,7 +530,7 @@ def test_late_fees_are_an_adjustment_by_the_weights_of_their_own_month() -> None
     assert result.pool.pool == 50_000
 
 
-@given(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=8), WEIGHTS)
+@given(st.lists(FEN, min_size=1, max_size=8), WEIGHTS)
 def test_fees_that_all_go_back_take_back_exactly_what_they_brought(
     amounts: list[int], parts: list[Fraction]
 ) -> None:

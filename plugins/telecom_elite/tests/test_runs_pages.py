@@ -7,12 +7,15 @@ import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pytest
 from openpyxl import load_workbook
 
 from crm_telecom_elite.runs.models import KIND_WORDS, EliteLineKind
 from crm_telecom_elite.runs.pages import Page, PageLine, sheet, workbook
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 STEP: dict[str, Any] = {
     "label": "Post salary, package 2",
     "labelZh": "岗位工资（套餐二）",
@@ -36,7 +39,11 @@ def page(lines: int = 1) -> Page:
         payable=480_000,
         carried_over=0,
         run_digest="ab" * 32,
-        closed_at=datetime(2025, 11, 12, 2, 3, 4, tzinfo=UTC),
+        confirmed_at=datetime(2025, 11, 7, 18, 30, tzinfo=UTC).astimezone(SHANGHAI),
+        by_time=False,
+        approved_at=datetime(2025, 11, 11, 1, 0, tzinfo=UTC).astimezone(SHANGHAI),
+        approved_by="郑财务",
+        closed_at=datetime(2025, 11, 12, 2, 3, 4, tzinfo=UTC).astimezone(SHANGHAI),
     )
 
 
@@ -65,6 +72,32 @@ def test_a_workbook_has_every_line_with_its_steps() -> None:
     step = next(row for row in rows if "岗位工资标准 × 套餐二系数" in row)
     assert "岗位工资标准 4000.00；套餐二系数 1.20" in step
     assert ["应付 Payable", 4800] in rows
+
+
+@pytest.mark.parametrize(
+    ("by_time", "confirmed"),
+    [
+        (False, "2025-11-08 02:30 UTC+08:00"),
+        (True, "2025-11-08 02:30 UTC+08:00（期满视为确认 time was over）"),
+    ],
+)
+def test_it_ends_with_who_stood_for_it_when_in_the_time_zone_of_the_line(
+    by_time: object, confirmed: str
+) -> None:
+    made = replace(page(), by_time=bool(by_time))
+    told = [
+        ("成员确认 Confirmed", confirmed),
+        ("审批 Approved", "2025-11-11 09:00 UTC+08:00 郑财务"),
+        ("关闭时间 Closed", "2025-11-12 10:03 UTC+08:00"),
+        ("校验 Digest", "ab" * 32),
+    ]
+    assert list(made.closing()) == told
+    book = load_workbook(io.BytesIO(workbook(made)))
+    assert book.active is not None
+    rows = [tuple(cell for cell in row if cell) for row in book.active.iter_rows(values_only=True)]
+    assert [row for row in rows if row][-4:] == told
+    other = replace(made, approved_by="王总")
+    assert sheet(other) != sheet(made), "the page tells it too"
 
 
 def test_a_long_statement_goes_on_on_a_further_page() -> None:

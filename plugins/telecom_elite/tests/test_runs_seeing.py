@@ -202,6 +202,23 @@ async def test_a_distribution_is_in_force_once_the_centre_signed_it(branch: Bran
 
 
 @pytest.mark.rule("MO-044")
+async def test_a_distribution_shows_its_requests_for_signatures(branch: Branch) -> None:
+    pay = await Pay.open(branch)
+    made = await pay.propose({pay.first: "100"})
+    text = "query($id: ID!) { eliteDistribution(id: $id) { approvals { state } } }"
+
+    async def states(actor: Actor) -> list[str]:
+        found = await branch.crm.data(text, actor, id=made["eliteDistribution"]["id"])
+        return [one["state"] for one in found["eliteDistribution"]["approvals"]]
+
+    assert await states(branch.manager) == ["PENDING"]
+    assert await states(branch.members[0]) == [], "who is not concerned sees the heading alone"
+    await pay.sign(made["eliteDistribution"]["id"], "Reject")
+    await pay.divided({pay.second: "100"})
+    assert await states(branch.manager) == ["APPROVED", "REJECTED"]
+
+
+@pytest.mark.rule("MO-044")
 async def test_proposing_again_replaces_what_waits_for_its_signature(branch: Branch) -> None:
     pay = await Pay.open(branch)
     await pay.propose({pay.first: "100"})
@@ -304,3 +321,44 @@ async def test_the_factor_is_that_of_the_last_confirmed_appraisal(branch: Branch
     assert (await pay.paid(run, pay.manager))["COMMISSION"] == "1111.11"
     line = next(one for one in await pay.lines(run) if one["amount"] == "1111.11")
     assert line["derivation"][1]["inputs"]["factor_from"] == "C 2025-Q3"
+
+
+@pytest.mark.rule("MO-044")
+@pytest.mark.parametrize(
+    ("results", "last"),
+    [
+        ((("2025-Q3", "C"), ("2025-10", "A")), "A 2025-10"),
+        ((("2025-10", "A"), ("2025-Q3", "C")), "A 2025-10"),
+        ((("2025-Q3", "C"), ("2025-08", "A")), "C 2025-Q3"),
+        ((("2025-09", "A"), ("2025-11", "C")), "A 2025-09"),
+    ],
+)
+async def test_of_months_and_quarters_the_last_that_is_over_counts(
+    branch: Branch, results: tuple[tuple[str, str], ...], last: str
+) -> None:
+    """Who changed between the kinds of teams has both."""
+    pay = await Pay.open(branch)
+    key = ids.read(pay.first)[1]
+    (team,) = {row.elite_team_id for row in await branch.crm.rows(EliteMember) if row.id == key}
+    async with branch.crm.database.transaction() as session:
+        for period, result in results:
+            session.add(
+                EliteAppraisal(
+                    line="elite",
+                    elite_team_id=team,
+                    member_id=key,
+                    member_key=key.hex,
+                    period=period,
+                    state="CONFIRMED",
+                    inputs={},
+                    derivation=[],
+                    result=result,
+                    created_at=datetime.now(UTC),
+                )
+            )
+            await session.flush()
+    await pay.fees(pay.first, "10000.00")
+    await pay.divided({pay.first: "100"})
+    run = await pay.computed()
+    (line,) = (one for one in await pay.lines(run) if one["kind"] == "COMMISSION")
+    assert line["derivation"][1]["inputs"]["factor_from"] == last

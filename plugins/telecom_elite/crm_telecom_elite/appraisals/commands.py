@@ -32,7 +32,6 @@ from crm_telecom_elite.appraisals.queries import (
     users_developed,
 )
 from crm_telecom_elite.appraisals.rating import Figures, Rated
-from crm_telecom_elite.days import today
 from crm_telecom_elite.members.models import EliteMember, EliteMemberState
 from crm_telecom_elite.months import Month, Quarter
 from crm_telecom_elite.rates.models import EliteTeamKind
@@ -322,7 +321,7 @@ def put(row: EliteAppraisal, found: Rated, remark: str) -> None:
 def refuse_open(work: Work, period: str, path: str) -> None:
     """Refuse a period that is not over: its last day is still to come."""
     day = last(period)
-    if today(work) < day:
+    if work.day() < day:
         raise Refused(PERIOD_OPEN(path, period=period, day=day.isoformat()))
 
 

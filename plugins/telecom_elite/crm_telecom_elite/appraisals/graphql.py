@@ -32,7 +32,6 @@ from crm_telecom_elite.appraisals.periods import first, quarter_after
 from crm_telecom_elite.appraisals.queries import sitting_in, tasks_of
 from crm_telecom_elite.appraisals.reach import reaches
 from crm_telecom_elite.appraisals.tasks import warnings
-from crm_telecom_elite.days import day_in
 from crm_telecom_elite.members.queries import visible
 from crm_telecom_elite.rates.models import EliteTeamKind
 from crm_telecom_elite.rates.queries import visible as in_lines
@@ -128,7 +127,7 @@ async def _task_warnings(rows: Sequence[dict[str, Any]], context: Context) -> Se
 
 
 def _next(row: dict[str, Any], context: Context) -> str:
-    return quarter_after(day_in(context.services, row["line"], context.access.now))
+    return quarter_after(context.services.day(row["line"], context.access.now))
 
 
 TYPES = (ELITE_APPRAISAL, ELITE_TASK, ELITE_RESULT_QUOTA)

@@ -26,7 +26,6 @@ from crm_telecom_elite.appraisals.events import EliteTaskReported, EliteTaskSet
 from crm_telecom_elite.appraisals.models import EliteTask, EliteTaskSide
 from crm_telecom_elite.appraisals.periods import first, last
 from crm_telecom_elite.appraisals.queries import sitting
-from crm_telecom_elite.days import today
 from crm_telecom_elite.members.models import EliteMember
 from crm_telecom_elite.months import Quarter
 from crm_telecom_elite.rates.models import EliteTeamKind
@@ -105,9 +104,9 @@ async def set_tasks(work: Work, command: SetEliteTasks) -> list[EliteTask]:
     reach.refuse_other_team(work, team, "teamId")
     if team.kind != EliteTeamKind.HQ:
         raise Refused(WRONG_PERIOD("teamId"))
-    if last(command.quarter) < today(work):
+    if last(command.quarter) < work.day():
         raise Refused(QUARTER_OVER("quarter", quarter=command.quarter))
-    day = max(first(command.quarter), today(work))
+    day = max(first(command.quarter), work.day())
     people = {one.id: one for one in await work.session.scalars(sitting(team.id, day))}
     errors.raise_if(_strangers(command, people))
     await _clear(work, team, command.quarter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
@@ -16,7 +17,6 @@ from crm_core.errors import Message, Refused
 from crm_core.money import fen
 from crm_core.moves import moved
 from crm_core.work import Work
-from crm_telecom_elite.days import today
 from crm_telecom_elite.ladder.commands import PostId
 from crm_telecom_elite.ladder.models import ElitePost
 from crm_telecom_elite.members.events import (
@@ -95,7 +95,7 @@ async def propose(work: Work, command: ProposeEliteMember) -> EliteMember:
     """The candidate (MO-016); beyond the establishment he is refused or marked, as the deployment has it (MO-019)."""
     team = await work.get(EliteTeam, command.team_id, "teamId")
     await work.get(ElitePost, command.post_id, "postId")
-    refuse_closed(team, today(work), "teamId")
+    refuse_closed(team, work.day(), "teamId")
     await _refuse_taken(work, command.user_id)
     member = work.add(
         EliteMember(
@@ -134,7 +134,7 @@ async def _refuse_taken(work: Work, user_id: UUID | None, of: UUID | None = None
 
 async def _beyond(work: Work, team: EliteTeam) -> bool:
     """Whether one more is too many for the year's establishment; none set: never."""
-    year = today(work).year
+    year = work.day().year
     wanted = establishment_in(work.acting_line, team.kind, team.region, year)
     found = await work.session.scalar(
         wanted.with_for_update()
@@ -163,19 +163,29 @@ class UpdateEliteMember(Command):
     original_bonus: Money | None = omitted(ge=0, description="Bonus a month before, yuan (原奖金).")
 
 
-async def update(work: Work, command: UpdateEliteMember) -> EliteMember:
-    """The changed member; closed pay runs keep what they were computed with."""
-    member: EliteMember = work.subject
-    given = command.given()
-    for column in given.keys() & {"name", "staff_number"}:
-        setattr(member, column, given[column])
-    for column in given.keys() & {"original_salary", "original_bonus"}:
-        setattr(member, column, _fen(given[column]))
-    if "user_id" in given:
-        await _refuse_taken(work, command.user_id, member.id)
-        await settle_account(work, member, command.user_id)
-    work.record(EliteMemberUpdated.of(member))
-    return member
+Follow = Callable[[Work, EliteMember, UUID | None], Awaitable[None]]
+"""What the rooms that come after do when a member has another account than this one before."""
+
+
+def updating(follow: Follow) -> Perform:
+    """How members are changed, with what follows from another account."""
+
+    async def update(work: Work, command: UpdateEliteMember) -> EliteMember:
+        """The changed member; closed pay runs keep what they were computed with."""
+        member: EliteMember = work.subject
+        given = command.given()
+        for column in given.keys() & {"name", "staff_number"}:
+            setattr(member, column, given[column])
+        for column in given.keys() & {"original_salary", "original_bonus"}:
+            setattr(member, column, _fen(given[column]))
+        if "user_id" in given and command.user_id != (before := member.owner_id):
+            await _refuse_taken(work, command.user_id, member.id)
+            await settle_account(work, member, command.user_id)
+            await follow(work, member, before)
+        work.record(EliteMemberUpdated.of(member))
+        return member
+
+    return update
 
 
 class ApproveEliteMemberByProvince(Command):
@@ -210,7 +220,7 @@ async def approve(work: Work, command: ApproveEliteMemberByProvince) -> EliteMem
 
 def refuse_future(work: Work, day: date, path: str) -> None:
     """Refuse, naming `path`, a day that has not come yet in the line's time zone."""
-    if day > today(work):
+    if day > work.day():
         raise Refused(IN_FUTURE(path, day=day.isoformat()))
 
 
@@ -256,9 +266,9 @@ async def reject(work: Work, command: RejectEliteMember) -> EliteMember:
     return member
 
 
+# `UpdateEliteMember` stands with the pay runs: what is a member's follows his account.
 COMMANDS: dict[type[Command], Perform] = {
     ProposeEliteMember: propose,
-    UpdateEliteMember: update,
     ApproveEliteMemberByProvince: approve,
     PassEliteMedical: pass_medical,
     RejectEliteMember: reject,

@@ -13,7 +13,6 @@ from crm_core.commands import Command, Perform
 from crm_core.errors import Message, Refused, UserError, raise_if
 from crm_core.moves import moved
 from crm_core.work import Work
-from crm_telecom_elite.days import today
 from crm_telecom_elite.ladder.commands import PostId, StepId
 from crm_telecom_elite.members.commands import MemberId, refuse_future
 from crm_telecom_elite.members.events import EliteMemberEntered, EliteMemberMoved
@@ -350,7 +349,7 @@ async def confirm(work: Work, command: ConfirmEliteMember) -> EliteMember:
     """The regular member; refuses one still in his probation (MO-021)."""
     member: EliteMember = work.subject
     state = moved(MEMBER_LIFE, member.state, "confirm", rule="MO-021")
-    if member.probation_until is not None and today(work) <= member.probation_until:
+    if member.probation_until is not None and work.day() <= member.probation_until:
         raise Refused(IN_PROBATION("id", day=member.probation_until.isoformat()))
     member.state = state
     work.record(EliteMemberMoved.of(member, move="confirm"))

@@ -26,7 +26,6 @@ from crm_core.graphql import (
 from crm_core.graphql.access import Access
 from crm_core.graphql.context import Context
 from crm_core.graphql.fields import YUAN, Row, Sql
-from crm_telecom_elite.days import day_in
 from crm_telecom_elite.ladder.models import ElitePostRole
 from crm_telecom_elite.members.benefits import EliteBenefit, benefits
 from crm_telecom_elite.members.models import (
@@ -82,7 +81,7 @@ async def _benefits(rows: Sequence[Row], context: Context) -> Sequence[list[Elit
 def _benefits_of(row: Row, kind: EliteTeamKind, rates: Rates, context: Context) -> list[EliteBenefit]:
     if row["entered_on"] is None or row["state"] in GONE:
         return []
-    day = day_in(context.services, row["line"], context.access.now)
+    day = context.services.day(row["line"], context.access.now)
     return benefits(EliteOrigin(row["origin"]), row["entered_on"], kind, rates, day)
 
 
@@ -101,7 +100,7 @@ async def _warnings(rows: Sequence[Row], context: Context) -> Sequence[list[dict
 def _warnings_of(
     row: Row, people: Mapping[ElitePostRole, int], rates: Rates, context: Context
 ) -> list[dict[str, Any]]:
-    day = day_in(context.services, row["line"], context.access.now)
+    day = context.services.day(row["line"], context.access.now)
     return [
         {
             "code": error.code,

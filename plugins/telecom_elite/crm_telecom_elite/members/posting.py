@@ -8,7 +8,6 @@ from uuid import UUID
 from crm_core.access.models import Team, TeamMember
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
-from crm_telecom_elite.days import today
 from crm_telecom_elite.ladder.models import ElitePost, ElitePostRole, EliteStep
 from crm_telecom_elite.members.events import EliteMemberPosted
 from crm_telecom_elite.members.models import EliteMember, ElitePosting
@@ -69,7 +68,7 @@ async def post(
     )
     await refuse_unfit(work, wanted)
     made = _written(work, present, wanted)
-    if from_ <= today(work):
+    if from_ <= work.day():
         await settle(work, member, made)
     work.record(EliteMemberPosted.of(member, valid_from=from_, why=reason))
     return made

@@ -14,7 +14,6 @@ from crm_core.actors import system
 from crm_core.commands import Command, Options, Perform
 from crm_core.registry import Chore
 from crm_core.work import Services, Work, perform
-from crm_telecom_elite.days import day_in, today
 from crm_telecom_elite.members import queries
 from crm_telecom_elite.members.commands import MemberId
 from crm_telecom_elite.members.events import EliteMemberMoved
@@ -41,7 +40,7 @@ class SettleEliteMember(Command):
 async def settle_member(work: Work, command: SettleEliteMember) -> EliteMember:
     """The member where his posting of today puts him; without one he stays as he is."""
     member: EliteMember = work.subject
-    posting = await work.session.scalar(queries.posting_on(member.id, today(work)))
+    posting = await work.session.scalar(queries.posting_on(member.id, work.day()))
     if posting is not None and member.state in queries.EMPLOYED:
         await settle(work, member, posting)
         work.record(EliteMemberMoved.of(member, move="settle"))
@@ -51,7 +50,7 @@ async def settle_member(work: Work, command: SettleEliteMember) -> EliteMember:
 async def _look_after(services: Services) -> None:
     """Each member and customer in a transaction of his own; done twice it changes nothing more."""
     for line in sorted(services.registry.lines_of("telecom_elite")):
-        day = day_in(services, line, services.clock())
+        day = services.day(line, services.clock())
         for key in await _ids(services, queries.unsettled(line, day, MOST_AT_ONCE)):
             await _perform(services, line, SettleEliteMember(id=key))
         for key in await _ids(services, team_queries.unsettled(line, day, MOST_AT_ONCE)):

@@ -21,7 +21,7 @@ from crm_core.errors import Message, Refused
 from crm_core.interactions.commands import CompleteInteraction, LogInteraction
 from crm_core.interactions.models import Interaction, InteractionReport, InteractionStatus
 from crm_core.interactions.people import Long, Moment, ParticipantInput, Words
-from crm_core.interactions.queries import customer_line, local_day
+from crm_core.interactions.queries import customer_line
 from crm_core.interactions.refusals import CONTENT_REQUIRED, IN_FUTURE
 from crm_core.interactions.reports import send_reports
 from crm_core.interactions.tasks import InteractionId
@@ -216,7 +216,7 @@ def _refuse_outside(plan: EliteContactPlan, day: date, path: str) -> None:
 
 
 async def _report_days(work: Work, customer_id: UUID) -> int:
-    return await figure_for(work, "contact_report_days", customer_id, local_day(work, work.now))
+    return await figure_for(work, "contact_report_days", customer_id, work.day())
 
 
 def _report_due(work: Work, day: date, days: int) -> date:
@@ -330,7 +330,7 @@ async def hold_planned_contact(work: Work, command: HoldPlannedContact) -> Elite
     row.state = moved(CONTACT_LIFE, row.state, "hold", rule=RULE)
     row.held_at = _past(work, command.held_at, "heldAt") or work.now
     days = await _report_days(work, row.customer_id)
-    row.report_due_on, row.reminded_at = _report_due(work, local_day(work, row.held_at), days), None
+    row.report_due_on, row.reminded_at = _report_due(work, work.day(row.held_at), days), None
     work.record(ElitePlannedContactHeld.of(row))
     return row
 
@@ -492,7 +492,7 @@ async def remind_reports(work: Work, command: RemindReports) -> Sequence[ElitePl
         select(ElitePlannedContact)
         .where(
             t.c.line == work.acting_line,
-            report_missing(t, local_day(work, work.now)),
+            report_missing(t, work.day()),
             t.c.reminded_at.is_(None),
             of_customer(t, work.access, command.scope),
         )
@@ -508,16 +508,30 @@ async def remind_reports(work: Work, command: RemindReports) -> Sequence[ElitePl
 
 
 async def _remind(work: Work, rows: Sequence[ElitePlannedContact]) -> None:
-    """One notice to each owner, naming the customers."""
+    """One notice to each owner, or where he is gone to the owner of the plan, naming the customers."""
+    heirs = await _heirs(work, rows)
     customers = {row.customer_id for row in rows}
     found = select(Customer.id, Customer.name).where(Customer.id.in_(customers))
     names: dict[UUID, str] = {row.id: row.name for row in (await work.session.execute(found)).all()}
     owed: dict[UUID, list[ElitePlannedContact]] = {}
     for row in rows:
-        if row.owner_id is not None:
-            owed.setdefault(row.owner_id, []).append(row)
+        owner = heirs.get(row.id, row.owner_id)
+        if owner is not None:
+            owed.setdefault(owner, []).append(row)
     own = {user: _facts(mine, names) for user, mine in owed.items()}
     await notify(work, own, MISSING, {}, own=own)
+
+
+async def _heirs(work: Work, rows: Sequence[ElitePlannedContact]) -> dict[UUID, UUID | None]:
+    """Contacts of who is gone, with the owner of their plan."""
+    c, p = ElitePlannedContact, EliteContactPlan
+    gone = (
+        select(c.id, p.owner_id)
+        .join(p, p.id == c.plan_id)
+        .join(User, User.id == c.owner_id)
+        .where(c.id.in_([row.id for row in rows]), User.disabled_at.is_not(None))
+    )
+    return {row.id: row.owner_id for row in await work.session.execute(gone)}
 
 
 def _facts(rows: Sequence[ElitePlannedContact], names: dict[UUID, str]) -> dict[str, str]:

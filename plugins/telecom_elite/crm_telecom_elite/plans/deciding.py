@@ -14,7 +14,7 @@ from crm_core.commands import Command, Perform
 from crm_core.contacts.commands import ContactId
 from crm_core.customers.inputs import CustomerId
 from crm_core.errors import Message, Refused
-from crm_core.interactions.queries import customer_line, local_day
+from crm_core.interactions.queries import customer_line
 from crm_core.work import Work
 from crm_telecom_elite.plans.events import (
     EliteKeyPersonMapOpened,
@@ -73,7 +73,7 @@ async def open_key_person_map(work: Work, command: OpenKeyPersonMap) -> EliteMap
     await customer_line(work, command.customer_id, "customerId", PLAN_READ)
     if work.actor.user_id is None:
         raise Refused(NOBODY())
-    hours = await figure_for(work, "map_open_hours", command.customer_id, local_day(work, work.now))
+    hours = await figure_for(work, "map_open_hours", command.customer_id, work.day())
     row = work.add(
         EliteMapOpening(
             line=work.acting_line,
@@ -138,7 +138,7 @@ async def close_tender(work: Work, command: CloseTender) -> EliteTender:
     row: EliteTender = work.subject
     if row.closed_on is not None:
         raise Refused(CLOSED("id", day=row.closed_on.isoformat()))
-    row.closed_on = command.closed_on or local_day(work, work.now)
+    row.closed_on = command.closed_on or work.day()
     row.outcome = command.outcome
     work.record(EliteTenderClosed.of(row))
     return row

@@ -181,7 +181,7 @@ ACTION_PLAN = ObjectType(
     fields=(
         *record_fields("eap"),
         field("region", str, "Of which region; empty: the whole line (区域).", nullable=False, filter=True),
-        _owner("Who made it (制订人)."),
+        _owner("Who answers for it: who made it, or his successor (负责人)."),
         YEAR,
         _words("goals", "The goals of that year (目标)."),
         connection(

@@ -1,7 +1,7 @@
 """What this room answers when asked."""
 
 from crm_telecom_elite.parts import Part
-from crm_telecom_elite.plans import commands, contacting, events, graphql, models, reminding
+from crm_telecom_elite.plans import commands, contacting, events, graphql, handing_over, models, reminding
 
 PART = Part(
     tables=models.TABLES,
@@ -15,4 +15,5 @@ PART = Part(
     jobs=reminding.JOBS,
     schedules=reminding.SCHEDULES,
     notices=contacting.NOTICES,
+    handovers=handing_over.HANDOVERS,
 )

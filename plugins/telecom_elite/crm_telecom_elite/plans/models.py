@@ -182,7 +182,7 @@ class EliteAction(Aggregate):
         Index("ix_telecom_elite_actions_plan_id_due_on", "plan_id", "due_on"),
         Index("ix_telecom_elite_actions_owner_id_id", "owner_id", "id"),
     )
-    personal: ClassVar[dict[str, Personal]] = {}
+    personal: ClassVar[dict[str, Personal]] = {"note": Personal("content", "How somebody's action stands")}
 
     line: Mapped[str] = mapped_column(LineCode)
     plan_id: Mapped[UUID] = mapped_column(ForeignKey("telecom_elite_action_plans.id"))

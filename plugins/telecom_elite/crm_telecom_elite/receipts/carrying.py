@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -69,12 +69,12 @@ class _Reading:
         file = await self._file()
         self.total = await asyncio.to_thread(file.count)
         done = int((self.context.state or {}).get("done", 0))
-        rows = islice(file.rows(), done, None)
-        while portion := await asyncio.to_thread(_some, rows, self.settings.receipt_rows):
-            actor = await self._actor()
-            await self.services.database.attempt(partial(self._take, actor, portion, done))
-            done += len(portion)
-            await self.context.progress(done, self.total)
+        async with _Ahead(islice(file.rows(), done, None), self.settings.receipt_rows) as ahead:
+            while portion := await ahead.portion():
+                actor = await self._actor()
+                await self.services.database.attempt(partial(self._take, actor, portion, done))
+                done += len(portion)
+                await self.context.progress(done, self.total)
         await self.services.database.attempt(partial(self._finish, await self._actor()))
 
     async def fail(self, error: UnreadableFile | Refused) -> None:
@@ -152,6 +152,31 @@ def _settings(services: Services) -> TelecomEliteSettings:
     found = services.registry.settings[PLUGIN]
     assert isinstance(found, TelecomEliteSettings), "the plugin declares them"
     return found
+
+
+class _Ahead:
+    """Reads portions of rows in a thread, the next one while somebody is busy with the last."""
+
+    def __init__(self, rows: Iterator[Reported | Problem], many: int) -> None:
+        self.rows, self.many = rows, many
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        self.next = asyncio.create_task(asyncio.to_thread(_some, self.rows, self.many))
+
+    async def portion(self) -> Sequence[Reported | Problem]:
+        """The next portion; the one after it is begun. Raises what reading it raised."""
+        found = await self.next
+        self._begin()
+        return found
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Nobody reads the file any more."""
+        await asyncio.wait([self.next])
+        self.next.exception()
 
 
 def _some(rows: Iterator[Reported | Problem], many: int) -> list[Reported | Problem]:

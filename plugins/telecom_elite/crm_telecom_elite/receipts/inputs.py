@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, StringConstraints
 
@@ -76,8 +76,7 @@ class ReceiptInput(Part):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(NamedTuple):
     """A receipt as it was reported: its row (from 1), and what was said; `amount` in fen."""
 
     row: int

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 from crm_core.errors import Refused, UserError
 from crm_core.imports import reading
@@ -34,6 +34,7 @@ _WHAT = {
     "corrects": ("a number of at most 80 characters", "流水号（最多 80 个字符）"),
 }
 _MONTH = re.compile(r"(\d{4})\s*[-/.年]?\s*(0?[1-9]|1[0-2])\s*月?")
+_USUAL_AMOUNT = re.compile(r"([0-9]{1,12})\.([0-9]{2})")
 _MOST = {"number": 80, "user_number": 40, "corrects": 80}
 _T = TypeVar("_T")
 
@@ -76,7 +77,7 @@ class ReceiptFile:
         return (
             row
             for row in reading.rows(self.path, self.shape)
-            if not is_blank(row.cells) and not is_totals(row.cells)
+            if _is_simple(row.cells[0]) or not (is_blank(row.cells) or is_totals(row.cells))
         )
 
 
@@ -109,7 +110,8 @@ class _Cells:
         return None if place is None else row.cells[place]
 
     def _text(self, row: reading.Row, column: str, *, needed: bool) -> str | None:
-        said = plain(self._cell(row, column))
+        cell = self._cell(row, column)
+        said = cell if _is_simple(cell) else plain(cell)
         if len(said) > _MOST[column] or (needed and not said):
             raise _Wrong(column)
         return said or None
@@ -128,6 +130,8 @@ class _Cells:
 
     def _amount(self, row: reading.Row) -> int:
         cell = self._cell(row, "amount")
+        if isinstance(cell, str) and (usual := _USUAL_AMOUNT.fullmatch(cell)):
+            return int(usual[1] + usual[2])
         try:
             said = str(cell) if isinstance(cell, float) else plain(cell).replace(",", "").strip("¥元 ")
             return fen(Decimal(said))
@@ -148,6 +152,11 @@ class _Wrong(Exception):
     def __init__(self, column: str) -> None:
         super().__init__(column)
         self.column = column
+
+
+def _is_simple(cell: Cell) -> TypeGuard[str]:
+    """Whether it is text of letters and digits alone, which reads as it is written."""
+    return isinstance(cell, str) and cell.isascii() and cell.isalnum()
 
 
 def _month(cell: Cell) -> str | None:

@@ -5,14 +5,27 @@ Everything that receipts refer to is looked up in one statement, everything new 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from io import BytesIO
+from os import urandom
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, DateTime, String, Uuid, bindparam, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    String,
+    Uuid,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -37,6 +50,7 @@ from crm_telecom_elite.receipts.queries import recorded
 from crm_telecom_elite.users.queries import numbered
 
 _R = EliteReceipt.__table__
+_BYTES_AT_ONCE = 8_192
 
 
 @dataclass(slots=True)
@@ -49,8 +63,7 @@ class Tally:
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Receipt:
+class _Receipt(NamedTuple):
     """A receipt that is recorded, or is to be."""
 
     id: UUID
@@ -80,12 +93,11 @@ async def record(work: Work, batch: EliteReceiptBatch, given: Sequence[Reported]
     sorting = await _sorting(work, given, tally)
     fresh = sorting.sorted(given)
     there = await _written(work, batch, fresh, opened)
-    before = await _recorded(work, there)
     for number, one in fresh.items():
         if number not in there:
             tally.recorded += 1
             tally.amount += one.amount
-        elif before[number].says(one):
+        elif there[number].says(one):
             tally.known += 1
         else:
             tally.problems.append(Problem(sorting.rows[number], number, DIFFERS("number", number=number)))
@@ -138,6 +150,7 @@ class _Sorting:
 
     def __init__(self, users: Mapping[str, UUID], before: Mapping[str, _Receipt], tally: Tally) -> None:
         self.users, self.before, self.tally = users, before, tally
+        self.key = partial(ids.uuid7, random=_noise())
         self.fresh: dict[str, _Receipt] = {}
         self.rows: dict[str, int] = {}
 
@@ -172,7 +185,7 @@ class _Sorting:
             return self._refuse(one, CORRECTED_UNKNOWN("corrects", corrects=one.corrects))
         if corrected is not None and (corrected.user_id, corrected.bill_month) != (user, one.bill_month):
             return self._refuse(one, CORRECTS_OTHER("corrects", corrects=one.corrects))
-        return self._sort(one, _receipt(one, user, corrected))
+        return self._sort(one, _receipt(self.key(), one, user, corrected))
 
     def _sort(self, one: Reported, receipt: _Receipt) -> None:
         there = self._known(one.number)
@@ -190,9 +203,23 @@ class _Sorting:
         self.tally.problems.append(Problem(one.row, one.number, error))
 
 
-def _receipt(one: Reported, user: UUID, corrected: _Receipt | None) -> _Receipt:
+def _noise() -> Callable[[int], bytes]:
+    """Random bytes, fetched from the machine for many ids at once."""
+    held = BytesIO()
+
+    def give(many: int) -> bytes:
+        nonlocal held
+        if len(some := held.read(many)) == many:
+            return some
+        held = BytesIO(urandom(_BYTES_AT_ONCE))
+        return held.read(many)
+
+    return give
+
+
+def _receipt(key: UUID, one: Reported, user: UUID, corrected: _Receipt | None) -> _Receipt:
     return _Receipt(
-        ids.uuid7(), user, one.bill_month, one.received_on, one.amount, corrected.id if corrected else None,
+        key, user, one.bill_month, one.received_on, one.amount, corrected.id if corrected else None,
         corrected.earned_on if corrected else one.received_on,
     )  # fmt: skip
 
@@ -215,47 +242,49 @@ _WRITTEN: Mapping[str, TypeEngine[Any]] = {
 
 async def _written(
     work: Work, batch: EliteReceiptBatch, fresh: Mapping[str, _Receipt], opened: str | None
-) -> set[str]:
-    """Write them in one statement; the numbers of those that were there before."""
+) -> dict[str, _Receipt]:
+    """Write them in one statement; those that had been there before, by number."""
     if not fresh:
-        return set()
+        return {}
     month = cache(lambda day: max(month_of(day), opened or ""))
     rows = [
         (one.id, number, one.user_id, one.bill_month, one.received_on, one.amount, one.corrects_id, one.earned_on,
          month(one.received_on))
         for number, one in fresh.items()
     ]  # fmt: skip
-    if work.services.database.dialect == "postgresql":
-        return fresh.keys() - await _inserted(work, batch, rows)
-    return fresh.keys() - await _added(work, batch, rows)
+    writing = _inserted if work.services.database.dialect == "postgresql" else _added
+    if await writing(work, batch, rows) == len(rows):
+        return {}
+    mine = {one.id for one in fresh.values()}
+    there = await _recorded(work, fresh.keys())
+    return {number: one for number, one in there.items() if one.id not in mine}
 
 
-async def _added(work: Work, batch: EliteReceiptBatch, rows: Sequence[tuple[Any, ...]]) -> set[str]:
-    """Insert row by row with one prepared statement, which SQLite takes fastest; the numbers of what went in."""
+async def _added(work: Work, batch: EliteReceiptBatch, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert row by row with one prepared statement, which SQLite takes fastest; how many went in."""
     names = (*_WRITTEN, "line", "batch_id", "created_at")
     rest = (work.acting_line, batch.id, work.now)
     values = [dict(zip(names, (*row, *rest), strict=True)) for row in rows]
     adding = sqlite.insert(_R).on_conflict_do_nothing(index_elements=["line", "number"])
     connection = await work.session.connection()
-    done = await connection.execute(adding, values)
-    numbers = {row[1] for row in rows}
-    if done.rowcount == len(rows):
-        return numbers
-    mine = {row[0] for row in rows}
-    return {number for number, one in (await _recorded(work, numbers)).items() if one.id in mine}
+    return (await connection.execute(adding, values)).rowcount
 
 
-async def _inserted(work: Work, batch: EliteReceiptBatch, rows: Sequence[tuple[Any, ...]]) -> set[str]:
-    """Insert columns as arrays, which PostgreSQL takes fastest; the numbers of what went in."""
-    columns = zip(_WRITTEN.items(), zip(*rows, strict=True), strict=True)
-    arrays = [bindparam(name, list(values), type_=ListOf(kind)) for (name, kind), values in columns]
-    given = func.unnest(*arrays).table_valued(*_WRITTEN).render_derived(name="given")
-    every = {
+async def _inserted(work: Work, batch: EliteReceiptBatch, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert columns as arrays, which PostgreSQL takes fastest; how many went in."""
+    columns = dict(zip(_WRITTEN, zip(*rows, strict=True), strict=True))
+    if not any(columns["corrects_id"]):
+        del columns["corrects_id"], columns["earned_on"]
+    arrays = [bindparam(name, list(values), type_=ListOf(_WRITTEN[name])) for name, values in columns.items()]
+    given = func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+    every: dict[str, ColumnElement[Any]] = {
         "line": literal(work.acting_line, String()),
         "batch_id": literal(batch.id, Uuid()),
         "created_at": literal(work.now, DateTime(timezone=True)),
+        "earned_on": given.c.get("earned_on", given.c.received_on),
     }
-    source = select(*(given.c[name] for name in _WRITTEN), *every.values())
-    adding = postgresql.insert(_R).from_select([*_WRITTEN, *every], source, include_defaults=False)
-    done = adding.on_conflict_do_nothing(index_elements=["line", "number"]).returning(_R.c.number)
-    return set((await work.session.execute(done)).scalars())
+    source = {name: given.c[name] for name in columns} | every
+    adding = postgresql.insert(_R).from_select(list(source), select(*source.values()), include_defaults=False)
+    connection = await work.session.connection()
+    done = await connection.execute(adding.on_conflict_do_nothing(index_elements=["line", "number"]))
+    return done.rowcount

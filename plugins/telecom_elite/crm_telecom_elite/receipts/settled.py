@@ -11,7 +11,8 @@ from crm_core.work import Work
 from crm_telecom_elite.months import first_day
 from crm_telecom_elite.rates.commands import SetEliteRate
 from crm_telecom_elite.receipts.closing import first_open
-from crm_telecom_elite.users.commands import ApproveLegacyUsers, AssignEliteUser
+from crm_telecom_elite.users.assigning import AssignEliteUser, AssignEliteUsers, HandOverEliteUsers
+from crm_telecom_elite.users.commands import ApproveLegacyUsers
 
 MONTH_SETTLED = Message(
     "TELECOM_ELITE_MONTH_SETTLED",
@@ -24,7 +25,9 @@ COUNTED_BY = ("commission_rate", "commission_coefficient", "commission_by_receip
 """Figures that decide what fees come to."""
 
 
-async def refuse_holder(work: Work, command: AssignEliteUser) -> list[UserError]:
+async def refuse_holder(
+    work: Work, command: AssignEliteUser | AssignEliteUsers | HandOverEliteUsers
+) -> list[UserError]:
     """A user changes hands from the first open month on: a correction goes to who had what it corrects (MO-044)."""
     return await _settled(work, command.valid_from, "validFrom")
 
@@ -48,6 +51,8 @@ async def _settled(work: Work, day: date, path: str) -> list[UserError]:
 
 CHECKS: Mapping[str, Sequence[Check]] = {
     AssignEliteUser.kind: (refuse_holder,),
+    AssignEliteUsers.kind: (refuse_holder,),
+    HandOverEliteUsers.kind: (refuse_holder,),
     ApproveLegacyUsers.kind: (refuse_listing,),
     SetEliteRate.kind: (refuse_rate,),
 }

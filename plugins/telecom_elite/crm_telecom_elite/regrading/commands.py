@@ -22,7 +22,6 @@ from crm_telecom_elite.appraisals.confirming import (
     correcting,
 )
 from crm_telecom_elite.appraisals.models import EliteAppraisal
-from crm_telecom_elite.days import today
 from crm_telecom_elite.ladder.commands import PostId, StepId
 from crm_telecom_elite.ladder.models import ElitePost, EliteStep
 from crm_telecom_elite.members.models import EliteMember, ElitePosting
@@ -136,7 +135,7 @@ async def apply_for_post(work: Work, command: ApplyForElitePost) -> EliteRegrade
 
 
 async def _present(work: Work, member: EliteMember) -> ElitePosting:
-    day = today(work)
+    day = work.day()
     found: ElitePosting | None = await work.session.scalar(posting_on(member.id, day))
     if found is None:
         raise Refused(NOT_POSTED("memberId", name=member.name, day=day.isoformat()))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_core.db.base import Aggregate, LineCode, Personal
 from crm_core.db.types import JsonValue
 from crm_core.lifecycle import Lifecycle, Move
-from crm_telecom_elite.scopes import MEMBER_WRITE, REGRADE
+from crm_telecom_elite.scopes import MEMBER_WRITE, PAY_READ, REGRADE
 
 
 class EliteRegradeKind(StrEnum):
@@ -90,6 +90,8 @@ class EliteRegrade(Aggregate):
     personal: ClassVar[dict[str, Personal]] = {
         "reason": Personal("content", "Why a member's step or post is to change"),
         "decision": Personal("content", "What was decided about a member"),
+        "from_step_id": Personal("profile", "Pay of a member", unless=PAY_READ),
+        "to_step_id": Personal("profile", "Pay of a member", unless=PAY_READ),
     }
 
     line: Mapped[str] = mapped_column(LineCode)

@@ -11,7 +11,6 @@ from crm_core.errors import Message, Refused
 from crm_core.moves import moved
 from crm_core.registry import Document, PolicyTemplate
 from crm_core.work import Work
-from crm_telecom_elite.days import today
 from crm_telecom_elite.members.models import EliteMember
 from crm_telecom_elite.members.posting import post
 from crm_telecom_elite.members.queries import posting_on
@@ -111,7 +110,7 @@ async def _approved(work: Work, row: EliteRegrade) -> None:
     if all(one.user is None for one in given):
         raise Refused(UNSIGNED("id"))
     row.state = moved(REGRADE_LIFE, row.state, "approve", rule="MO-013")
-    row.effective_on = row.effective_on or next_month(today(work))
+    row.effective_on = row.effective_on or next_month(work.day())
     if row.kind != EliteRegradeKind.TERMINATION:
         row.decided_by_id = work.actor.user_id
         await _post(work, row, row.effective_on)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from crm_telecom_elite.runs.commission import pool_of, pools_of, shares
+from crm_telecom_elite.runs.commission import brought_in, pool_of, pools_of, shares
 from crm_telecom_elite.runs.correcting import corrections
 from crm_telecom_elite.runs.dividing import money
 from crm_telecom_elite.runs.inputs import ENGINE, Line, Step, TeamInputs, TeamResult
@@ -27,7 +27,7 @@ def compute(inputs: TeamInputs) -> TeamResult:
 
 
 def _first_engine(inputs: TeamInputs) -> TeamResult:
-    parts = pools_of(inputs)
+    parts = [*pools_of(inputs), *brought_in(inputs)]
     divided, trouble = shares(inputs, parts)
     amounts = [
         *(amount for member in inputs.members for amount in by_the_day(inputs, member)),
@@ -72,6 +72,15 @@ def _carried_over(inputs: TeamInputs) -> Iterator[Amount]:
                 rule="MO-C13",
             )
             yield Amount(member, EliteLineKind.CARRIED_OVER, member.carried_over, "MO-C13", (step,))
+        if member.written_off:
+            step = Step(
+                label=f"Rest of {member.carried_from}, written off by decision",
+                label_zh=f"{member.carried_from} 负数余额，经批准核销",
+                inputs={"rest": money(member.carried_over)},
+                value=money(member.written_off),
+                rule="MO-C13",
+            )
+            yield Amount(member, EliteLineKind.WRITTEN_OFF, member.written_off, "MO-C13", (step,))
 
 
 _ENGINES: Final[Mapping[str, Callable[[TeamInputs], TeamResult]]] = {ENGINE: _first_engine}

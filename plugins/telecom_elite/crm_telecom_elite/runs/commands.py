@@ -20,7 +20,6 @@ from crm_core.notices.notifying import notify
 from crm_core.registry import NoticeKind
 from crm_core.work import Services, Work
 from crm_telecom_elite import months
-from crm_telecom_elite.days import day_in, today
 from crm_telecom_elite.months import Month
 from crm_telecom_elite.receipts.closing import close_month, open_month
 from crm_telecom_elite.runs import queries
@@ -84,6 +83,11 @@ TIME_LEFT = Message(
     "Members have time to confirm until the end of {day}.",
     "成员确认期限至 {day} 结束。",
 )
+ONLY_ITS_JOB = Message(
+    "TELECOM_ELITE_ONLY_ITS_JOB",
+    "Only the job that computes a pay run says that it is computed.",
+    "只有核算任务本身可以声明计算完成。",
+)
 OBJECTIONS_OPEN = Message(
     "TELECOM_ELITE_OBJECTIONS_OPEN",
     "{many} objection(s) of members are not answered.",
@@ -91,7 +95,7 @@ OBJECTIONS_OPEN = Message(
 )
 MESSAGES = (
     RUN_AHEAD, RUN_EXISTS, RUN_ORDER, RUN_PROBLEMS, RUN_NOT_OVER, RUN_STALE, RUN_BY_TWO, RUN_INCOMPLETE, TIME_LEFT,
-    OBJECTIONS_OPEN,
+    ONLY_ITS_JOB, OBJECTIONS_OPEN,
 )  # fmt: skip
 COMPUTE_JOB: Final = "telecom_elite.compute"
 STATEMENTS_JOB: Final = "telecom_elite.statements"
@@ -135,7 +139,7 @@ async def open_run(work: Work, command: OpenEliteRun) -> EliteRun:
 
     Before the first run nothing is paid: fees of earlier days that come from now on belong to its month.
     """
-    if command.month > months.month_of(today(work)):
+    if command.month > months.month_of(work.day()):
         raise Refused(RUN_AHEAD("month", month=command.month))
     last = await work.session.scalar(queries.last_run(work.acting_line))
     if last is not None:
@@ -184,7 +188,7 @@ async def _forget(work: Work, run_id: UUID) -> None:
 
 
 class FinishEliteRun(_OfRun):
-    """Say that all teams of a run are computed (计算完成); its job does, when they are. Makes the statements."""
+    """Say that all teams of a run are computed (计算完成). Its job says so, when they are; nobody can for it."""
 
     kind = "elite_run.finish"
     teams: int = Field(ge=0, description="How many teams it has (团队数).")
@@ -192,7 +196,9 @@ class FinishEliteRun(_OfRun):
 
 
 async def finish(work: Work, command: FinishEliteRun) -> EliteRun:
-    """The computed run with its statements, problems and digest."""
+    """The computed run with its statements, problems and digest; refused to everybody but the clockwork."""
+    if not work.actor.is_system:
+        raise Refused(ONLY_ITS_JOB("id"))
     run: EliteRun = work.subject
     state = moved(RUN_LIFE, run.state, "finish")
     t = EliteRunInput.__table__
@@ -287,7 +293,7 @@ async def review(work: Work, _command: ReviewEliteRun) -> EliteRun:
     """The reviewed run, its members told."""
     run: EliteRun = work.subject
     state = moved(RUN_LIFE, run.state, "review")
-    if months.day_after(run.month) > today(work):
+    if months.day_after(run.month) > work.day():
         raise Refused(RUN_NOT_OVER("id", month=run.month))
     blocking = [one for one in run.problems if one["blocks"]]
     if blocking:
@@ -343,7 +349,7 @@ async def confirm_by_time(work: Work, _command: CloseEliteRunConfirmation) -> El
     run: EliteRun = work.subject
     state = moved(RUN_LIFE, run.state, "confirm")
     day = _last_day(work, run)
-    if today(work) <= day:
+    if work.day() <= day:
         raise Refused(TIME_LEFT("id", day=day.isoformat()))
     _all, waiting, objections = (await work.session.execute(queries.statement_totals(run.id))).one()
     if objections:
@@ -370,7 +376,7 @@ def confirm_until(
     services: Services, settings: TelecomEliteSettings, line: str, reviewed_at: datetime
 ) -> date:
     """The last day members have to confirm a run that was reviewed at this moment (UTC)."""
-    day = day_in(services, line, reviewed_at)
+    day = services.day(line, reviewed_at)
     return services.calendar(line).add_working_days(day, settings.confirm_days).date
 
 
@@ -389,6 +395,7 @@ async def approve(work: Work, _command: ApproveEliteRun) -> EliteRun:
     if settings.run_by_two and run.computed_by_id == work.actor.user_id:
         raise Refused(RUN_BY_TWO("id"))
     run.state, run.approved_by_id, run.approved_at = state, work.actor.user_id, work.now
+    run.approved_by_name = work.actor.name
     work.record(EliteRunApproved.of(run))
     return run
 

@@ -70,6 +70,8 @@ class MonthsPool:
     exact: Fraction
     pool: int
     steps: tuple[Step, ...]
+    earned: bool = True
+    """False: an earlier run left it over."""
 
 
 def months_pool(month: str, sums: Sequence[EarnedSum]) -> MonthsPool:
@@ -165,14 +167,44 @@ def pools_of(inputs: TeamInputs) -> list[MonthsPool]:
     ]
 
 
+def brought_in(inputs: TeamInputs) -> list[MonthsPool]:
+    """What the last run left over because nobody of the team was on commission (MO-044)."""
+    if not inputs.brought_in:
+        return []
+    assert inputs.brought_from is not None, "what was left over is of some month"
+    step = Step(
+        label=f"Left over by {inputs.brought_from}: nobody was on commission",
+        label_zh=f"{inputs.brought_from} 未分配提成结转（当时无人享受提成）",
+        value=money(inputs.brought_in),
+        rule="MO-044",
+    )
+    exact = Fraction(inputs.brought_in, 100)
+    return [MonthsPool(inputs.brought_from, exact, inputs.brought_in, (step,), earned=False)]
+
+
 def pool_of(inputs: TeamInputs, parts: Sequence[MonthsPool]) -> Pool:
     """The team's pool of the run, corrections of earlier months within it."""
+    left = sum(part.pool for part in parts if waits(inputs, part))
+    steps = [step.as_json() for part in parts for step in part.steps]
+    if left:
+        steps.append(_left_over_step(inputs, left).as_json())
     return Pool(
         received=sum(one.amount for one in inputs.earned),
         base=sum(one.amount for one in inputs.earned if left_out(one) is None),
-        pool=sum(part.pool for part in parts),
+        pool=sum(part.pool for part in parts if part.earned),
         users=sum(one.users for one in inputs.earned if left_out(one) is None),
-        derivation=tuple(step.as_json() for part in parts for step in part.steps),
+        derivation=tuple(steps),
+        brought_in=inputs.brought_in,
+        left_over=left,
+    )
+
+
+def _left_over_step(inputs: TeamInputs, left: int) -> Step:
+    return Step(
+        label=f"Left over to the next run: nobody was on commission in {inputs.month}",
+        label_zh=f"结转下次核算：{inputs.month} 无人享受提成",
+        value=money(left),
+        rule="MO-044",
     )
 
 
@@ -192,7 +224,9 @@ def shares(inputs: TeamInputs, parts: Sequence[MonthsPool]) -> tuple[list[Amount
 
 
 def _shares_of(inputs: TeamInputs, part: MonthsPool) -> tuple[list[Amount], list[Problem]]:
-    distribution = _distribution(inputs, part.month)
+    if waits(inputs, part):
+        return [], [_nobody(inputs)]
+    distribution = _distribution(inputs, part)
     if distribution is None:
         return [], [
             problem(
@@ -232,10 +266,36 @@ def _shares_of(inputs: TeamInputs, part: MonthsPool) -> tuple[list[Amount], list
     return ([], wrong) if wrong else (_divided(inputs, part, distribution, takers, members), [])
 
 
-def _distribution(inputs: TeamInputs, month: str) -> DistributionInputs | None:
-    """That of the month the fees are about, else that of the run's."""
+def waits(inputs: TeamInputs, part: MonthsPool) -> bool:
+    """Whether it is left over: nobody of the team is on commission, and no earlier month's division is to be kept to."""
+    if somebody_takes(inputs):
+        return False
+    distribution = _distribution(inputs, part)
+    return distribution is None or distribution.month == inputs.month
+
+
+def _nobody(inputs: TeamInputs) -> Problem:
+    """Said, but in nobody's way: somebody who comes to the team takes it by a later run."""
+    return problem(
+        inputs,
+        "NOBODY_ON_COMMISSION",
+        "MO-044",
+        f"{inputs.team_name}: nobody was on commission in {inputs.month}; its commission is left over to the next run.",
+        f"{inputs.team_name}：{inputs.month} 无人享受提成，团队提成结转下次核算。",
+        blocks=False,
+    )
+
+
+def _distribution(inputs: TeamInputs, part: MonthsPool) -> DistributionInputs | None:
+    """That of the month the fees are about, else that of the run's; what was left over goes by the run's."""
     by_month = {one.month: one for one in inputs.distributions}
-    return by_month.get(month) or by_month.get(inputs.month)
+    own = by_month.get(part.month) if part.earned else None
+    return own or by_month.get(inputs.month)
+
+
+def somebody_takes(inputs: TeamInputs) -> bool:
+    """Whether somebody of the team is on commission in the month."""
+    return any(takes_share(inputs, member) for member in inputs.members)
 
 
 def takes_share(inputs: TeamInputs, member: MemberInputs) -> bool:
@@ -272,6 +332,8 @@ def _divided(
 
 
 def _pool_step(part: MonthsPool) -> Step:
+    if not part.earned:
+        return part.steps[0]
     return Step(
         label=f"The team's commission for fees of {part.month}",
         label_zh=f"团队 {part.month} 提成总额",

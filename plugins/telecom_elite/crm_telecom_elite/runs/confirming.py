@@ -17,7 +17,6 @@ from crm_core.moves import moved
 from crm_core.notices.notifying import notify
 from crm_core.registry import Chore, NoticeKind
 from crm_core.work import Services, Work, perform
-from crm_telecom_elite.days import day_in
 from crm_telecom_elite.runs import queries
 from crm_telecom_elite.runs.commands import CloseEliteRunConfirmation, confirm_until
 from crm_telecom_elite.runs.events import (
@@ -173,7 +172,7 @@ async def confirm_due(services: Services) -> None:
             continue
         settings = services.registry.settings["telecom_elite"]
         until = confirm_until(services, settings, row.line, row.reviewed_at)  # type: ignore[arg-type]  # its own model
-        if day_in(services, row.line, services.clock()) > until:
+        if services.day(row.line, services.clock()) > until:
             actor = system((row.line,), name="telecom_elite")
             options = Options(line=row.line, channel="chore")
             await perform(services, actor, "elite_run.confirm", CloseEliteRunConfirmation(id=row.id), options)

@@ -23,7 +23,14 @@ def pay_part(inputs: TeamInputs) -> TeamInputs:
         for one in inputs.members
         if one.postings
     ]  # fmt: skip
-    nothing = {"earned": (), "distributions": (), "past": (), "team_name": ""}
+    nothing = {
+        "earned": (),
+        "distributions": (),
+        "past": (),
+        "team_name": "",
+        "brought_in": 0,
+        "brought_from": None,
+    }
     return inputs.model_copy(update={"members": tuple(members), **nothing})
 
 

@@ -22,7 +22,6 @@ from crm_core.errors import Message, Refused, UserError
 from crm_core.registry import Document, PolicyTemplate
 from crm_core.work import Work
 from crm_telecom_elite import months
-from crm_telecom_elite.days import today
 from crm_telecom_elite.members.commands import MemberId
 from crm_telecom_elite.members.models import EliteMember, ElitePackage
 from crm_telecom_elite.months import Month
@@ -155,7 +154,7 @@ async def _reached(work: Work, team_id: UUID, scope: str) -> EliteTeam:
 
 async def refuse_settled(work: Work, month: Month, path: str = "month") -> None:
     """Refuse a month that has not begun, and one whose pay run is reviewed; nobody reviews it until this work commits."""
-    if month > months.month_of(today(work)):
+    if month > months.month_of(work.day()):
         raise Refused(MONTH_AHEAD(path, month=month))
     run = await work.session.scalar(queries.run_of(work.acting_line, month).with_for_update(read=True))
     if run is not None and run.state in queries.SHOWN:

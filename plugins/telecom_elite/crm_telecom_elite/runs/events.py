@@ -120,6 +120,14 @@ class EliteBonusFactorSet(Event):
     public: ClassVar[tuple[str, ...]] = ("elite_team_id", "month")
 
 
+class EliteRestWrittenOff(Event):
+    """It was decided not to carry on the negative rest of a former member (负数余额核销)."""
+
+    kind: ClassVar[str] = "elite_pay.written_off"
+    subject_type: ClassVar[str] = "EliteWriteOff"
+    public: ClassVar[tuple[str, ...]] = ("statement_id", "member_id")
+
+
 EVENTS: tuple[type[Event], ...] = (
     EliteRunOpened,
     EliteRunComputing,
@@ -136,4 +144,5 @@ EVENTS: tuple[type[Event], ...] = (
     EliteDistributionApproved,
     EliteDistributionReturned,
     EliteBonusFactorSet,
+    EliteRestWrittenOff,
 )

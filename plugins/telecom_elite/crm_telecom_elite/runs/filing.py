@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -61,8 +62,8 @@ def people_in(inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, Person]:
     return found
 
 
-def page_of(run: Any, statement: Any, person: Person, lines: Sequence[Any]) -> Page:
-    """The page of a statement, from what is frozen and stored of the run."""
+def page_of(run: Any, statement: Any, person: Person, lines: Sequence[Any], zone: tzinfo) -> Page:
+    """The page of a statement, from what is frozen and stored of the run, in the time zone of its line."""
     return Page(
         month=run.month,
         name=person.name,
@@ -73,7 +74,11 @@ def page_of(run: Any, statement: Any, person: Person, lines: Sequence[Any]) -> P
         payable=statement.payable,
         carried_over=statement.carried_over,
         run_digest=run.digest,
-        closed_at=run.closed_at,
+        confirmed_at=statement.confirmed_at.astimezone(zone),
+        by_time=statement.confirmed_by_id is None,
+        approved_at=run.approved_at.astimezone(zone),
+        approved_by=run.approved_by_name,
+        closed_at=run.closed_at.astimezone(zone),
     )
 
 
@@ -84,7 +89,7 @@ async def file_statements(services: Services, context: JobContext, about: OfRun)
     if run.state != EliteRunState.CLOSED:
         raise GaveUp("the run is not closed (核算未关闭)")
     inputs = [row[0] for row in await database.fetch(_inputs(run.id))]
-    people = people_in(inputs)
+    people, zone = people_in(inputs), services.calendar(run.line).zone
     total = len(await database.fetch(select(_S.c.id).where(_S.c.run_id == run.id)))
     done = total - len(await database.fetch(_unfiled(run.id, None)))
     while True:
@@ -92,7 +97,9 @@ async def file_statements(services: Services, context: JobContext, about: OfRun)
         if not statements:
             return {"statements": total}
         lines = await _lines_of(services, run.id, [row.member_id for row in statements])
-        pages = [page_of(run, row, people[row.member_id.hex], lines[row.member_id]) for row in statements]
+        pages = [
+            page_of(run, row, people[row.member_id.hex], lines[row.member_id], zone) for row in statements
+        ]
         papers = await asyncio.to_thread(_kept, services, pages)
         done += len(statements)
         rows = [
@@ -193,6 +200,7 @@ async def _stored(services: Services, frozen: Any) -> str:
         return ""
     pool = pools[0]
     kept = Pool(
-        received=pool.received, base=pool.base, pool=pool.pool, users=pool.users, derivation=tuple(pool.derivation)
+        received=pool.received, base=pool.base, pool=pool.pool, users=pool.users, derivation=tuple(pool.derivation),
+        brought_in=pool.brought_in, left_over=pool.left_over,
     )  # fmt: skip
     return TeamResult(pool=kept, lines=tuple(lines), problems=()).digest()

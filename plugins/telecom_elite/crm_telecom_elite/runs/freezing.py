@@ -19,6 +19,7 @@ from crm_telecom_elite.rates.models import EliteTeamKind
 from crm_telecom_elite.rates.queries import Rates, rates_of
 from crm_telecom_elite.receipts.earning import Earned, earned
 from crm_telecom_elite.runs import queries
+from crm_telecom_elite.runs.commission import somebody_takes
 from crm_telecom_elite.runs.correcting import differences, pay_part
 from crm_telecom_elite.runs.inputs import (
     CarsSpan,
@@ -53,8 +54,8 @@ FIGURES = (
 NO_APPRAISAL = "no appraisal (无考核)"
 Row = Any
 """A row of a statement of `queries`."""
-Kept = Mapping[tuple[UUID, str], DistributionInputs]
-"""Distributions of closed months as they were frozen, by team and month."""
+Kept = Mapping[tuple[UUID, str], DistributionInputs | None]
+"""Distributions of closed months as they were frozen, by team and month; None: nobody could take by it then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,12 @@ async def _kept(session: Unit, line: str, month: str, sums: Sequence[Earned]) ->
         return {}
     about = sorted({months.month_of(one.since) for one in late})
     teams = sorted({one.elite_team_id for one in late if one.elite_team_id is not None})
-    found: dict[tuple[UUID, str], DistributionInputs] = {}
+    found: dict[tuple[UUID, str], DistributionInputs | None] = {}
     for row in (await session.execute(queries.divided_in(line, about, teams))).all():
-        for one in row.inputs["distributions"]:
-            if one["month"] == row.month:
-                found[row.elite_team_id, row.month] = DistributionInputs.model_validate(one)
+        own = next((one for one in row.inputs["distributions"] if one["month"] == row.month), None)
+        if own is not None:
+            taken = somebody_takes(TeamInputs.model_validate(row.inputs))
+            found[row.elite_team_id, row.month] = DistributionInputs.model_validate(own) if taken else None
     return found
 
 
@@ -145,6 +147,7 @@ class _Rows:
     results: Sequence[Row]
     factors: Sequence[Row]
     rests: Sequence[Row]
+    left: Sequence[Row]
     rests_from: str | None
 
 
@@ -170,6 +173,7 @@ async def _read(session: Unit, line: str, month: str, sums: Sequence[Earned]) ->
         results=await rows(queries.results_until(line, month, _quarter_until(month))),
         factors=await rows(queries.bonus_factors_in(line, month)),
         rests=await rows(queries.rests_of(closed.id)) if closed is not None else (),
+        left=await rows(queries.left_over(closed.id)) if closed is not None else (),
         rests_from=closed.month if closed is not None else None,
     )
 
@@ -202,7 +206,8 @@ class _Reading:
         self.shares = _by(rows.shares, "elite_team_id")
         self.earned = _by((one for one in sums if one.elite_team_id is not None), "elite_team_id")
         self.results = _last_results(rows.results)
-        self.rests = {row.member_id: row.carried_over for row in rows.rests}
+        self.rests = {row.member_id: (row.carried_over, row.written_off) for row in rows.rests}
+        self.left = {row.elite_team_id: row.left_over for row in rows.left}
         self.seats = self._seats()
         self.by_team: dict[UUID, list[UUID]] = {}
         for member_id, teams in sorted(self.seats.items()):
@@ -217,7 +222,7 @@ class _Reading:
 
     def _counts(self, team: Row) -> bool:
         there = team.closed_on is None or team.closed_on > self.first
-        return there or team.id in self.by_team or team.id in self.earned
+        return there or team.id in self.by_team or team.id in self.earned or team.id in self.left
 
     # -- who belongs to which team of this run
 
@@ -243,7 +248,7 @@ class _Reading:
             for share in self.shares[team_id]:
                 yield share.member_id, team_id
         for (team_id, _month), one in sorted(self.kept.items(), key=lambda item: item[0]):
-            for weight in one.weights:
+            for weight in one.weights if one is not None else ():
                 yield UUID(weight.member_id), team_id
 
     def _corrected(self) -> Iterator[tuple[UUID, UUID]]:
@@ -268,6 +273,8 @@ class _Reading:
             earned=tuple(self._earned(row.id, kind)),
             distributions=tuple(self._distributions(row.id, kind)),
             past=tuple(self.past.get(row.id, ())),
+            brought_in=(left := self.left.get(row.id, 0)),
+            brought_from=self.rows.rests_from if left else None,
         )
 
     def _member(self, key: UUID, team_id: UUID) -> MemberInputs:
@@ -275,7 +282,7 @@ class _Reading:
         spans = [self._posting(one) for one in self.postings.get(key, ()) if one.elite_team_id == team_id]
         terms = tuple(self._terms(key))
         original = any(term.package is ElitePackage.TRANSFER for term in terms)
-        rest = self.rests.get(key, 0) if team_id == self._pays_rest(key) else 0
+        rest, written_off = self.rests.get(key, (0, 0)) if team_id == self._pays_rest(key) else (0, 0)
         return MemberInputs(
             id=key.hex,
             name=row.name,
@@ -289,6 +296,7 @@ class _Reading:
             personal_factor=self._factor(team_id, key),
             carried_over=rest,
             carried_from=self.rows.rests_from if rest else None,
+            written_off=written_off,
         )
 
     def _pays_rest(self, key: UUID) -> UUID:
@@ -395,9 +403,10 @@ class _Reading:
         about = {months.month_of(one.since) for one in self.earned.get(team_id, ())}
         shares = _by(self.shares.get(team_id, ()), "month")
         for month in sorted(about | {self.month}):
-            if (team_id, month) in self.kept:
-                yield self.kept[team_id, month]
-            elif month in shares:
+            kept = self.kept.get((team_id, month))
+            if kept is not None:
+                yield kept
+            elif month in shares and (team_id, month) not in self.kept:
                 weights = tuple(self._weight(share, kind) for share in shares[month])
                 yield DistributionInputs(month=month, weights=weights)
 

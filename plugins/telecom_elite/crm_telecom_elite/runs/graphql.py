@@ -7,9 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, case
+from sqlalchemy import ColumnElement, and_, case
 
 from crm_core.actors import Reach
+from crm_core.approvals.queries import READ as APPROVAL_READ
 from crm_core.graphql import (
     Id,
     ObjectType,
@@ -25,6 +26,7 @@ from crm_core.graphql import (
 from crm_core.graphql.context import Context
 from crm_core.graphql.fields import YUAN, Field
 from crm_telecom_elite.runs import queries
+from crm_telecom_elite.runs.distributing import DOCUMENT
 from crm_telecom_elite.runs.filing import reproduces
 from crm_telecom_elite.runs.models import (
     KIND_WORDS,
@@ -40,6 +42,7 @@ from crm_telecom_elite.runs.models import (
     EliteShare,
     EliteStatement,
     EliteStatementFile,
+    EliteWriteOff,
 )
 from crm_telecom_elite.scopes import PAY_READ, POOL_READ
 
@@ -175,12 +178,20 @@ ELITE_POOL = ObjectType(
         field("received", YUAN, "All that was received from the team's users, yuan (实收话费).", nullable=False),
         field("base", YUAN, "What of it earns, yuan (提成基数).", nullable=False),
         field("pool", YUAN, "What it comes to, yuan (提成总额).", nullable=False),
+        field("broughtIn", YUAN, "What the last run left over, as nobody was on commission, yuan (承前未分配提成).", nullable=False),
+        field("leftOver", YUAN, "What goes to the next run, as nobody is; the shares are pool + broughtIn − leftOver, yuan (结转提成).", nullable=False),
         field("users", int, "Users with fees that earn, counted for each row of the derivation (计提用户数).", nullable=False),
         field("derivation", dict, _DERIVATION, nullable=False),
         _run(),
         _team(),
     ),
 )  # fmt: skip
+
+
+def _requests(t: Any, approval: Any, _access: Any) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = and_(approval.c.subject_id == t.c.id, approval.c.document == DOCUMENT)
+    return found
+
 
 ELITE_DISTRIBUTION = ObjectType(
     name="EliteDistribution",
@@ -209,6 +220,14 @@ ELITE_DISTRIBUTION = ObjectType(
             "Its shares; a member sees his own (份额).",
             on=lambda d, s, _a: s.c.distribution_id == d.c.id,
             order=lambda s: [s.c.member_id],
+        ),
+        listing(
+            "approvals",
+            "Approval",
+            "Its requests for signatures, latest first (审批).",
+            on=_requests,
+            order=lambda a: [a.c.id.desc()],
+            scope=APPROVAL_READ,
         ),
     ),
 )
@@ -240,7 +259,7 @@ ELITE_BONUS_FACTOR = ObjectType(
     model=EliteBonusFactor,
     prefix="ebf",
     description="The department's or a member's part in the bonus of package 1 for a month (绩效系数, MO-033).",
-    rule=queries.factors_visible,
+    rule=queries.own_or_whole,
     scope=PAY_READ,
     order=lambda t: [t.c.id.desc()],
     fields=(
@@ -311,6 +330,7 @@ ELITE_STATEMENT = ObjectType(
         field("objection", str, "What its member objects to (异议).", nullable=False),
         field("answer", str, "What he was answered (答复).", nullable=False),
         relation("confirmedBy", "User", "Who confirmed it; null: the clock (确认人).", on=lambda s, u, _a: u.c.id == s.c.confirmed_by_id),
+        relation("writeOff", "EliteWriteOff", "That its rest was written off (核销).", on=lambda s, w, _a: w.c.statement_id == s.c.id),
         _run(),
         _member(),
         listing(
@@ -327,6 +347,25 @@ ELITE_STATEMENT = ObjectType(
             on=lambda s, f, _a: f.c.statement_id == s.c.id,
             order=lambda f: [f.c.media_type],
         ),
+    ),
+)  # fmt: skip
+
+ELITE_WRITE_OFF = ObjectType(
+    name="EliteWriteOff",
+    table=EliteWriteOff.__table__,
+    model=EliteWriteOff,
+    prefix="ewo",
+    description="The decision that the negative rest of a former member is not carried on (负数余额核销, MO-C13).",
+    rule=queries.own_or_whole,
+    scope=PAY_READ,
+    order=lambda t: [t.c.id.desc()],
+    fields=(
+        *record_fields("ewo"),
+        field("amount", YUAN, "How much is written off, yuan (核销金额).", nullable=False),
+        field("reason", str, "Why (核销原因).", nullable=False),
+        relation("askedBy", "User", "Who asked for it; who signed it stands in the approval (申请人).", on=lambda w, u, _a: u.c.id == w.c.asked_by_id),
+        relation("statement", "EliteStatement", "The statement that left the rest (薪酬单).", on=lambda w, s, _a: s.c.id == w.c.statement_id),
+        _member(),
     ),
 )  # fmt: skip
 
@@ -357,6 +396,7 @@ TYPES = (
     ELITE_BONUS_FACTOR,
     ELITE_PAY_LINE,
     ELITE_STATEMENT,
+    ELITE_WRITE_OFF,
     ELITE_STATEMENT_FILE,
 )
 QUERIES = (
@@ -369,6 +409,7 @@ QUERIES = (
     query_connection("elitePayLines", "ElitePayLine", "Lines of pay you may see (薪酬明细)."),
     query_connection("eliteStatements", "EliteStatement", "Statements you may see (薪酬单)."),
     query_one("eliteStatement", "EliteStatement", "A statement by id."),
+    query_connection("eliteWriteOffs", "EliteWriteOff", "Rests written off that you may see (负数余额核销)."),
 )
 FIELDS = {
     "EliteMember": (

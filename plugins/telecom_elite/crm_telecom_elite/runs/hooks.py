@@ -8,8 +8,10 @@ from crm_telecom_elite.runs import (
     distributing,
     events,
     filing,
+    following,
     graphql,
     models,
+    writing_off,
 )
 
 PART = Part(
@@ -17,11 +19,17 @@ PART = Part(
     types=graphql.TYPES,
     fields=graphql.FIELDS,
     queries=graphql.QUERIES,
-    commands={**commands.COMMANDS, **confirming.COMMANDS, **distributing.COMMANDS},
+    commands={
+        **commands.COMMANDS,
+        **confirming.COMMANDS,
+        **distributing.COMMANDS,
+        **following.COMMANDS,
+        **writing_off.COMMANDS,
+    },
     events=events.EVENTS,
-    messages=(*commands.MESSAGES, *confirming.MESSAGES, *distributing.MESSAGES),
+    messages=(*commands.MESSAGES, *confirming.MESSAGES, *distributing.MESSAGES, *writing_off.MESSAGES),
     documents=distributing.DOCUMENTS,
-    policies=distributing.POLICIES,
+    policies=(*distributing.POLICIES, *writing_off.POLICIES),
     jobs=(computing.JOB, filing.JOB),
     chores=confirming.CHORES,
     notices=(commands.TO_CONFIRM, *confirming.NOTICES),

@@ -96,6 +96,8 @@ class MemberInputs(Frozen):
     carried_over: int = 0
     """Negative rest of the last closed run, fen."""
     carried_from: str | None = None
+    written_off: int = 0
+    """How much of that rest it was decided not to carry on, fen."""
 
 
 class DeveloperTerm(StrEnum):
@@ -175,6 +177,9 @@ class TeamInputs(Frozen):
     earned: tuple[EarnedSum, ...] = ()
     distributions: tuple[DistributionInputs, ...] = ()
     past: tuple[Past, ...] = ()
+    brought_in: int = 0
+    """Commission that the last closed run left over, fen."""
+    brought_from: str | None = None
 
     @property
     def first(self) -> date:
@@ -248,13 +253,18 @@ class Line(Frozen):
 
 
 class Pool(Frozen):
-    """A team's commission: all that was received, what of it earns, what it comes to (fen)."""
+    """A team's commission: all that was received, what of it earns, what it comes to (fen).
+
+    `brought_in` came from the last run, `left_over` goes to the next: nobody was on commission.
+    """
 
     received: int
     base: int
     pool: int
     users: int
     derivation: tuple[dict[str, Any], ...]
+    brought_in: int = 0
+    left_over: int = 0
 
 
 class Problem(Frozen):
@@ -285,10 +295,10 @@ class TeamResult(Frozen):
     problems: tuple[Problem, ...]
 
     def digest(self) -> str:
-        """SHA-256 of pool and lines in canonical form."""
+        """SHA-256 of pool and lines in canonical form; a pool that nothing is left over of is as it always was."""
         return digest_of(
             {
-                "pool": self.pool.model_dump(mode="json"),
+                "pool": self.pool.model_dump(mode="json", exclude_defaults=True),
                 "lines": [one.model_dump(mode="json") for one in self.lines],
             }
         )

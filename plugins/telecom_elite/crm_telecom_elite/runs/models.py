@@ -65,7 +65,9 @@ class EliteRun(Aggregate):
         UniqueConstraint("line", "month"),
         Index("ix_telecom_elite_runs_line_id", "line", "id"),
     )
-    personal: ClassVar[dict[str, Personal]] = {}
+    personal: ClassVar[dict[str, Personal]] = {
+        "approved_by_name": Personal("identity", "Who approved what is paid, on statements")
+    }
 
     line: Mapped[str] = mapped_column(LineCode)
     month: Mapped[str] = mapped_column(MONTH)
@@ -76,6 +78,8 @@ class EliteRun(Aggregate):
     """From here on the members have time to confirm."""
     approved_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    approved_by_name: Mapped[str] = mapped_column(String(120), default="")
+    """As he was called then: statements made again later say the same."""
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     job_id: Mapped[UUID | None]
     engine: Mapped[str] = mapped_column(String(20), default="")
@@ -130,6 +134,10 @@ class ElitePool(Record):
     base: Mapped[int] = mapped_column(Fen)
     """What of it earns commission."""
     pool: Mapped[int] = mapped_column(Fen)
+    brought_in: Mapped[int] = mapped_column(Fen, default=0)
+    """Commission that the last run left over, because nobody of the team was on commission."""
+    left_over: Mapped[int] = mapped_column(Fen, default=0)
+    """What this one leaves over to the next: the shares are `pool` + `brought_in` − `left_over`."""
     users: Mapped[int] = mapped_column(Integer)
     derivation: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue)
 
@@ -152,7 +160,9 @@ class EliteDistribution(Aggregate):
         Index("ix_telecom_elite_distributions_owner_id_id", "owner_id", "id"),
         Index("ix_telecom_elite_distributions_team_id_id", "team_id", "id"),
     )
-    personal: ClassVar[dict[str, Personal]] = {}
+    personal: ClassVar[dict[str, Personal]] = {
+        "remark": Personal("content", "Why members' shares of a team's commission are as they are")
+    }
 
     line: Mapped[str] = mapped_column(LineCode)
     elite_team_id: Mapped[UUID] = mapped_column(ForeignKey("telecom_elite_teams.id"))
@@ -226,6 +236,8 @@ class EliteLineKind(StrEnum):
     """Corrects an earlier month (调整)."""
     CARRIED_OVER = "CARRIED_OVER"
     """What an earlier month could not be paid back from (结转)."""
+    WRITTEN_OFF = "WRITTEN_OFF"
+    """The rest of a former member that it was decided not to carry on (核销)."""
 
 
 KIND_WORDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -236,6 +248,7 @@ KIND_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     EliteLineKind.CAR_ALLOWANCE: ("Car allowance", "车贴"),
     EliteLineKind.ADJUSTMENT: ("Adjustment", "调整"),
     EliteLineKind.CARRIED_OVER: ("Carried over", "结转"),
+    EliteLineKind.WRITTEN_OFF: ("Written off", "核销"),
 }
 """Kinds of lines in both languages."""
 
@@ -303,6 +316,32 @@ class EliteStatement(Aggregate):
     """An objection without one stands in the way of the confirmation."""
 
 
+class EliteWriteOff(Aggregate):
+    """The decision that the negative rest of a former member is not carried on (负数余额核销, MO-C13); never changed."""
+
+    __tablename__ = "telecom_elite_write_offs"
+    __table_args__ = (
+        UniqueConstraint("statement_id"),
+        Index("ix_telecom_elite_write_offs_line_id", "line", "id"),
+        Index("ix_telecom_elite_write_offs_member_id_id", "member_id", "id"),
+        Index("ix_telecom_elite_write_offs_owner_id_id", "owner_id", "id"),
+    )
+    personal: ClassVar[dict[str, Personal]] = {
+        "amount": Personal("profile", "Pay of a member"),
+        "reason": Personal("content", "Why the rest of a member's pay is written off"),
+    }
+
+    line: Mapped[str] = mapped_column(LineCode)
+    statement_id: Mapped[UUID] = mapped_column(ForeignKey("telecom_elite_statements.id"))
+    """The statement that left the rest; its month's run is closed."""
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("telecom_elite_members.id"))
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    asked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    amount: Mapped[int] = mapped_column(Fen)
+    """What is written off: as much as the rest was below nothing."""
+    reason: Mapped[str] = mapped_column(String(1000))
+
+
 class EliteStatementFile(PaperRecord):
     """A statement as a file, made when the run is closed (薪酬单文件): XLSX or PDF."""
 
@@ -317,5 +356,5 @@ class EliteStatementFile(PaperRecord):
 
 TABLES = (
     EliteRun, EliteRunInput, ElitePool, EliteDistribution, EliteShare, EliteBonusFactor, ElitePayLine, EliteStatement,
-    EliteStatementFile,
+    EliteWriteOff, EliteStatementFile,
 )  # fmt: skip

@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -86,7 +86,10 @@ class PageLine:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that stands on a statement. `closed_at` (UTC) is the moment the file says it was made."""
+    """All that stands on a statement; moments in the time zone of its line.
+
+    `closed_at` is the moment the file says it was made. `by_time` says that nobody confirmed it until the time was over.
+    """
 
     month: str
     name: str
@@ -97,6 +100,10 @@ class Page:
     payable: int
     carried_over: int
     run_digest: str
+    confirmed_at: datetime
+    by_time: bool
+    approved_at: datetime
+    approved_by: str
     closed_at: datetime
 
     @property
@@ -117,6 +124,20 @@ class Page:
         yield "应付 Payable", self.payable
         if self.carried_over:
             yield "结转下月 Carried over", self.carried_over
+
+    def closing(self) -> Iterator[tuple[str, str]]:
+        """What stands at the end: who stood for it when, and what shows that it was not changed."""
+        by_time = "（期满视为确认 time was over）" if self.by_time else ""
+        yield "成员确认 Confirmed", _moment(self.confirmed_at) + by_time
+        yield "审批 Approved", f"{_moment(self.approved_at)} {self.approved_by}".rstrip()
+        yield "关闭时间 Closed", _moment(self.closed_at)
+        yield "校验 Digest", self.run_digest
+
+
+def _moment(moment: datetime) -> str:
+    """To the minute, with the offset of its time zone."""
+    offset = f"{moment:%z}"
+    return f"{moment:%Y-%m-%d %H:%M} UTC{offset[:3]}:{offset[3:5]}"
 
 
 def _given(step: Mapping[str, Any]) -> str:
@@ -165,7 +186,9 @@ def workbook(page: Page) -> bytes:
     for label, amount in page.sums():
         sheet.append((label, yuan(amount)))
         _as_amount(sheet)
-    sheet.append(("校验 Digest", page.run_digest))
+    sheet.append(())
+    for row in page.closing():
+        sheet.append(row)
     for letter, width in zip("ABCDEFGH", (26, 16, 10, 40, 40, 60, 16, 30), strict=True):
         sheet.column_dimensions[letter].width = width
     book.properties.creator, book.properties.title = "crm", page.title
@@ -182,7 +205,7 @@ def _same_bytes(book: Workbook, moment: datetime) -> bytes:
     """The workbook with this moment in place of that of its making, and files in the order of their names."""
     made = io.BytesIO()
     book.save(made)
-    stamp = f"{moment:%Y-%m-%dT%H:%M:%SZ}".encode()
+    stamp = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
     again = io.BytesIO()
     with zipfile.ZipFile(made) as old, zipfile.ZipFile(again, "w") as new:
         for name in sorted(old.namelist()):
@@ -270,8 +293,8 @@ def sheet(page: Page) -> bytes:
     for words in dict.fromkeys(step["rounding"] for line in page.lines for step in line.derivation):
         if words:
             sheets.write(f"{_ROUNDED} {words}", size=7)
-    sheets.write(f"关闭时间 Closed {page.closed_at:%Y-%m-%d %H:%M} UTC", size=7)
-    sheets.write(f"校验 Digest {page.run_digest}", size=7)
+    for label, words in page.closing():
+        sheets.write(f"{label} {words}", size=7)
     canvas.showPage()
     canvas.save()
     return made.getvalue()

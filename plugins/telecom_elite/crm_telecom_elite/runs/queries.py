@@ -19,11 +19,13 @@ from crm_telecom_elite.runs.models import (
     EliteDistributionState,
     EliteLineKind,
     ElitePayLine,
+    ElitePool,
     EliteRun,
     EliteRunInput,
     EliteRunState,
     EliteShare,
     EliteStatement,
+    EliteWriteOff,
 )
 from crm_telecom_elite.scopes import DISTRIBUTE, PAY_READ, POOL_READ
 from crm_telecom_elite.teams.models import EliteTeam
@@ -93,8 +95,8 @@ def inputs_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
     return found
 
 
-def factors_visible(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
-    """Factors of the bonus: one's own; all where the scope reaches the line."""
+def own_or_whole(t: Any, access: Access, scope: str) -> ColumnElement[bool]:
+    """What is about a member's pay beside the runs: one's own; all where the scope reaches the line."""
     own = access.per_line(scope, t.c.line, owner=t.c.owner_id) & _is_me(t, access)
     return or_(whole_lines(t, access, scope), own)
 
@@ -270,9 +272,25 @@ def bonus_factors_in(line: str, month: str) -> Select[Any]:
 
 
 def rests_of(run_id: UUID) -> Select[Any]:
-    """Negative rests that a run left: member, fen."""
-    t = EliteStatement.__table__
-    return select(t.c.member_id, t.c.carried_over).where(t.c.run_id == run_id, t.c.carried_over != 0)
+    """Negative rests that a run left: member, fen, how much of it was written off."""
+    t, off = EliteStatement.__table__, EliteWriteOff.__table__
+    return (
+        select(t.c.member_id, t.c.carried_over, func.coalesce(off.c.amount, 0).label("written_off"))
+        .select_from(t.outerjoin(off, off.c.statement_id == t.c.id))
+        .where(t.c.run_id == run_id, t.c.carried_over != 0)
+    )
+
+
+def written_off(statement_id: UUID) -> Select[Any]:
+    """That the rest of a statement was written off."""
+    t = EliteWriteOff.__table__
+    return select(t.c.id).where(t.c.statement_id == statement_id)
+
+
+def left_over(run_id: UUID) -> Select[Any]:
+    """Commission that a run left over, because nobody was on commission: team, fen."""
+    t = ElitePool.__table__
+    return select(t.c.elite_team_id, t.c.left_over).where(t.c.run_id == run_id, t.c.left_over != 0)
 
 
 def closed_between(line: str, first: str, last: str) -> Select[Any]:

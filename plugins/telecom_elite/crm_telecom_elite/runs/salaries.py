@@ -371,10 +371,17 @@ def _missing_on(inputs: TeamInputs, member: MemberInputs, day: date) -> Problem 
 
 
 def problem(
-    inputs: TeamInputs, code: str, rule: str, en: str, zh: str, member: MemberInputs | None = None
+    inputs: TeamInputs,
+    code: str,
+    rule: str,
+    en: str,
+    zh: str,
+    member: MemberInputs | None = None,
+    *,
+    blocks: bool = True,
 ) -> Problem:
-    """What stands in the way of this team's part of the run."""
+    """What stands in the way of this team's part of the run, or (`blocks` False) is only said of it."""
     return Problem(
         code=code, team=inputs.team_name, member=member.name if member else None, message=en, message_zh=zh,
-        rule=rule,
+        rule=rule, blocks=blocks,
     )  # fmt: skip

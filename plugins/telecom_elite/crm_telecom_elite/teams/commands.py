@@ -20,7 +20,6 @@ from crm_core.customers.line_records import in_acting_line
 from crm_core.customers.models import Customer
 from crm_core.errors import Message, Refused
 from crm_core.work import Work
-from crm_telecom_elite.days import today
 from crm_telecom_elite.rates.models import EliteTeamKind
 from crm_telecom_elite.rates.queries import rates_of
 from crm_telecom_elite.scopes import CUSTOMER_ASSIGN, TEAM_WRITE
@@ -220,7 +219,7 @@ class AssignEliteCustomer(Command):
 
 async def assign_customer(work: Work, command: AssignEliteCustomer) -> EliteCustomerAssignment:
     """The assignment (MO-004 to MO-006). One that holds already also makes the customer the team's in the line."""
-    line, day = work.acting_line, command.valid_from or today(work)
+    line, day = work.acting_line, command.valid_from or work.day()
     customer = await work.get(Customer, command.customer_id, "customerId", lock=True)
     row = await in_acting_line(work, customer, "customer.read", "customerId")
     team = await work.get(EliteTeam, command.team_id, "teamId")
@@ -237,7 +236,7 @@ async def assign_customer(work: Work, command: AssignEliteCustomer) -> EliteCust
             assigned_by_id=work.actor.user_id,
         )
     )
-    if day <= today(work):
+    if day <= work.day():
         assign(work, customer, row, {"team_id": team.team_id})
     work.record(EliteCustomerAssigned.of(team, customer=ids.show("cus", customer.id), valid_from=day))
     return made
@@ -256,7 +255,7 @@ class SettleEliteCustomer(Command):
 async def settle_customer(work: Work, command: SettleEliteCustomer) -> EliteCustomerAssignment:
     """The assignment; where it holds today the customer is its team's in the line."""
     made: EliteCustomerAssignment = work.subject
-    day = today(work)
+    day = work.day()
     if made.valid_from <= day and (made.valid_to is None or made.valid_to > day):
         team = await work.get(EliteTeam, made.elite_team_id, "id")
         customer = await work.get(Customer, made.customer_id, "id")

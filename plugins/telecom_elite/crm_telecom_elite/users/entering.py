@@ -89,12 +89,16 @@ def commission_months(rates: Rates, kind: str, activated_on: date) -> tuple[str,
     return first, later(first, rates.whole("commission_months", kind, activated_on) - 1)
 
 
-async def reached(work: Work, model: type[RecordT], keys: Iterable[UUID], scope: str) -> dict[UUID, RecordT]:
+async def reached(
+    work: Work, model: type[RecordT], keys: Iterable[UUID], scope: str, *, lock: bool = False
+) -> dict[UUID, RecordT]:
     """Records by id as far as the scope reaches them, in one statement."""
     table, kind = model.__table__, work.registry.type_of(model)
     these = among(table.c.id, sorted(set(keys)), Uuid(), work.services.database.dialect)
     rule = kind.visible(table, work.access, scope)
-    statement = select(model).where(these, *([rule] if rule is not None else []))
+    statement = select(model).where(these, *([rule] if rule is not None else [])).order_by(table.c.id)
+    if lock:
+        statement = statement.with_for_update(of=table)
     found = (await work.session.scalars(statement)).all()
     return {row.id: row for row in found}  # type: ignore[attr-defined]  # every record has an id
 

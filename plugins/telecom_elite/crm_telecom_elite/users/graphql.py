@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Interval, cast, func, literal
+from sqlalchemy import ColumnElement, Date, Interval, cast, func, literal, select
 
 from crm_core.graphql import (
     Id,
@@ -21,7 +21,9 @@ from crm_core.graphql import (
 from crm_core.graphql.access import Access
 from crm_telecom_elite.scopes import USER_READ
 from crm_telecom_elite.users.models import EliteAssignment, EliteUser
-from crm_telecom_elite.users.queries import visible
+from crm_telecom_elite.users.queries import has_now, visible
+
+_A = EliteAssignment.__table__
 
 
 def _last_day(t: Any, access: Access) -> ColumnElement[Any]:
@@ -115,6 +117,13 @@ FIELDS = {
             "EliteUser",
             "Users he developed (发展用户).",
             on=lambda m, u, _a: u.c.member_id == m.c.id,
+            scope=USER_READ,
+        ),
+        connection(
+            "usersHeld",
+            "EliteUser",
+            "Users he has now, whoever developed them (现归属用户).",
+            on=lambda m, u, _a: u.c.id.in_(select(_A.c.user_id).where(has_now(_A, m)).correlate(m)),
             scope=USER_READ,
         ),
     ),

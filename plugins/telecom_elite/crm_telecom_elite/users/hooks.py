@@ -1,7 +1,7 @@
 """What this room answers when asked."""
 
 from crm_telecom_elite.parts import Part
-from crm_telecom_elite.users import commands, events, graphql, inputs, models
+from crm_telecom_elite.users import commands, events, graphql, handing_over, inputs, models
 
 PART = Part(
     tables=models.TABLES,
@@ -11,4 +11,5 @@ PART = Part(
     commands=commands.COMMANDS,
     events=events.EVENTS,
     messages=inputs.MESSAGES,
+    handovers=handing_over.HANDOVERS,
 )

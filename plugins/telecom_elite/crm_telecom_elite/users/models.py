@@ -68,6 +68,7 @@ class EliteAssignment(Record):
     __table_args__ = (
         Index("ix_telecom_elite_assignments_user_id_valid_from", "user_id", "valid_from", unique=True),
         Index("ix_telecom_elite_assignments_elite_team_id_valid_from", "elite_team_id", "valid_from"),
+        Index("ix_telecom_elite_assignments_member_id_valid_to", "member_id", "valid_to"),
     )
     personal: ClassVar[dict[str, Personal]] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,28 @@ def assignments_of(users: Iterable[UUID], dialect: str) -> Select[EliteAssignmen
         .where(among(_A.c.user_id, sorted(set(users)), Uuid(), dialect))
         .order_by(_A.c.user_id, _A.c.valid_from)
     )
+
+
+def held_from(members: Iterable[UUID], day: date, dialect: str) -> Select[EliteAssignment]:
+    """Assignments to these members that hold on a day or later, locked."""
+    held = select(EliteAssignment).where(_held(members, day, dialect))
+    return held.order_by(_A.c.user_id, _A.c.valid_from).with_for_update()
+
+
+def users_held_from(members: Iterable[UUID], day: date, dialect: str) -> Select[EliteUser]:
+    """The users of these assignments, locked."""
+    these = select(_A.c.user_id).where(_held(members, day, dialect))
+    return select(EliteUser).where(EliteUser.id.in_(these)).order_by(_U.c.id).with_for_update()
+
+
+def _held(members: Iterable[UUID], day: date, dialect: str) -> ColumnElement[bool]:
+    his = among(_A.c.member_id, sorted(set(members)), Uuid(), dialect)
+    return and_(his, or_(_A.c.valid_to.is_(None), _A.c.valid_to > day))
+
+
+def has_now(a: Any, member: Any) -> ColumnElement[bool]:
+    """The last assignment of a user is to this member."""
+    return and_(a.c.member_id == member.c.id, a.c.valid_to.is_(None))
 
 
 def developed_in(line: str, month: str, *, members: Sequence[UUID] | None = None) -> Select[Any]:
