@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -54,8 +54,8 @@ def _escaped(words: str) -> str:
     return words.replace("[", "\\[")
 
 
-def commands(asked: Collection[str] = ()) -> typer.Typer:
-    """The subcommands named among the words `asked`; all, if none is.
+def commands(asked: Sequence[str] = ()) -> typer.Typer:
+    """The subcommand that the words of a command line ask for; all, if it is none of ours.
 
     A process that serves holds no more than it needs: what was loaded once stays as long as it runs.
     """
@@ -69,7 +69,8 @@ def commands(asked: Collection[str] = ()) -> typer.Typer:
     )
     app.callback()(_options)
     every = (*_VERBS, *_NOUNS, _IMPORT)
-    chosen = [name for name in every if name in asked] or every
+    named = _named(asked)
+    chosen = (named,) if named in every else every
     for name in _VERBS:
         if name in chosen:
             _module(name).register(app)
@@ -79,6 +80,17 @@ def commands(asked: Collection[str] = ()) -> typer.Typer:
     if _IMPORT in chosen and importlib.util.find_spec("crm_core.cli.imports") is not None:
         app.add_typer(_module("imports").app, name=_IMPORT)
     return app
+
+
+def _named(asked: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor the value of one."""
+    words = iter(asked)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _module(name: str) -> Any:

@@ -27,8 +27,13 @@ def head_of(folder: Path) -> str:
 def _revision(file: Path) -> tuple[str, tuple[str, ...]]:
     """The revision of a file, and those it follows."""
     text = file.read_text(encoding="utf-8")
-    named = _constants(text.partition("\ndef ")[0], file.name)
-    if _NAMES - named.keys():  # they mostly stand before the first function
+    try:
+        named = _constants(
+            text.partition("\ndef ")[0], file.name
+        )  # they mostly stand before the first function
+    except SyntaxError:  # it was cut in two, below a decorator or within a text
+        named = {}
+    if _NAMES - named.keys():
         named = _constants(text, file.name)
     name, before = named.get("revision"), named.get("down_revision")
     if not name:

@@ -10,8 +10,11 @@ SHARE: Final = 0.03
 """Trials take no more than this share of the time that statements take."""
 GIVEN: Final = 10.0
 """Seconds of trials a process may begin with, and the most it saves up."""
-COST: Final = 2.0
-"""A trial takes at most so many times what the statement took."""
+PATIENCE: Final = 2.0
+LEAST_PATIENCE: Final = 0.05
+"""A way is given up in a trial after so many times what the execution took, and not before so many seconds."""
+COST: Final = 4.0
+"""Times that patience that a trial may take, with all that goes before it."""
 WINDOW: Final = 16
 ENOUGH: Final = 5
 BETTER: Final = 1.25
@@ -68,11 +71,16 @@ class Planning:
         striking = seconds > STRIKING_SECONDS and seconds > STRIKING_TIMES * known.usual > 0
         known.usual += (seconds - known.usual) / min(known.executed, WINDOW)
         self._credit = min(GIVEN, self._credit + SHARE * seconds)
-        return (striking or known.executed >= known.wait) and self._credit >= COST * seconds
+        return (striking or known.executed >= known.wait) and self._credit >= COST * self.patience(seconds)
 
-    def tried(self, sql: str, trial: Trial) -> None:
-        """Note what a trial showed."""
-        self._credit -= trial.once + trial.each
+    @staticmethod
+    def patience(seconds: float) -> float:
+        """How many seconds a way may take in the trial of an execution that took so many."""
+        return max(PATIENCE * seconds, LEAST_PATIENCE)
+
+    def tried(self, sql: str, trial: Trial, spent: float) -> None:
+        """Note what a trial showed that took so many seconds altogether."""
+        self._credit -= spent
         known = self._known(sql)
         known.trials.append(trial)
         known.executed, known.wait = 0, min(2 * known.wait, LONGEST_WAIT)
@@ -81,9 +89,11 @@ class Planning:
             known.trials.clear()
             known.wait, known.usual = FIRST_WAIT, 0.0
 
-    def put_off(self, sql: str) -> None:
-        """Note that a trial came to nothing."""
-        self._known(sql).executed = 0
+    def put_off(self, sql: str, spent: float) -> None:
+        """Note that a trial came to nothing after so many seconds."""
+        self._credit -= spent
+        known = self._known(sql)
+        known.executed, known.wait = 0, min(2 * known.wait, LONGEST_WAIT)
 
     def _known(self, sql: str) -> _Statement:
         known = self._statements.get(sql)

@@ -108,22 +108,28 @@ class PostgresReader:
         return found, took
 
     async def _try(self, usual: Connections, sql: str, values: Sequence[Any], took: float) -> None:
-        """Perform the statement once more in both ways, the unusual one first: it stops when it takes as long."""
+        """Perform the statement once more in both ways, the other one first: its own may have met cold caches."""
         other = self._once if usual is self._each else self._each
+        most, begun = self._planning.patience(took), monotonic()
         try:
-            its = await self._tried(other, sql, values, took)
-            own = None if its is None else await self._tried(usual, sql, values, COST * took)
-        except (AllInUse, asyncpg.PostgresError, *LOST):
-            self._planning.put_off(sql)
+            async with asyncio.timeout(COST * most):
+                its = await self._tried(other, sql, values, most)
+                own = await self._tried(usual, sql, values, most)
+        except (
+            AllInUse,
+            asyncpg.PostgresError,
+            OSError,
+            *LOST,
+        ):  # OSError: it took too long, or nobody answers
+            self._planning.put_off(sql, monotonic() - begun)
         else:
-            its = took if its is None else its
-            own = took if own is None else own
-            self._planning.tried(sql, Trial(own, its) if usual is self._once else Trial(its, own))
+            trial = Trial(own, its) if usual is self._once else Trial(its, own)
+            self._planning.tried(sql, trial, monotonic() - begun)
         finally:
             self._trial = None
 
-    async def _tried(self, pool: Connections, sql: str, values: Sequence[Any], most: float) -> float | None:
-        """Seconds it takes over a connection that is used to it; None where that is more than so many."""
+    async def _tried(self, pool: Connections, sql: str, values: Sequence[Any], most: float) -> float:
+        """Seconds it takes over a connection that is used to it; `most` where it is given up."""
         connection = await pool.take(most)
         used, whole = self._used(connection), False
         try:
@@ -135,7 +141,7 @@ class PostgresReader:
             whole = True
             return monotonic() - begun
         except TimeoutError:
-            return None
+            return most
         except asyncpg.PostgresError:
             whole = True
             raise

@@ -17,7 +17,7 @@ from crm_core.db.unit import Unit
 from crm_core.errors import Fault
 from crm_core.outbox.events import RecordedEvent
 from crm_core.webhooks import queries
-from crm_core.webhooks.documents import is_of_database, problems_of
+from crm_core.webhooks.documents import problems_of
 from crm_core.webhooks.dying import announce
 from crm_core.webhooks.judging import Answer, Verdict
 from crm_core.webhooks.models import (
@@ -303,7 +303,8 @@ async def _by_document(services: Services, one: Taken, known: Mapping[UUID, Reco
         return replace(one, body=await payload(services, form_of(one.endpoint), event, most))
     except Fault as fault:
         words = f"{fault.code}: {fault}"[:MOST_ERROR]
-        return replace(one, trouble=words) if is_of_database(fault) else replace(one, problem=words)
+        away = fault.code.startswith("DATABASE_")  # a document that takes too long may do so for ever
+        return replace(one, trouble=words) if away else replace(one, problem=words)
 
 
 # -- writing down

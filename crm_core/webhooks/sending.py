@@ -57,7 +57,8 @@ _HASTE: Final = (0.02, 0.03, 0.05, 0.1)
 class _Lane:
     """What this process does for one endpoint. `appetite` is how many deliveries it takes at a time.
 
-    A lane that is halted tries nothing any more; what it has not begun is `unsent`.
+    A lane that is halted tries nothing any more; what it has not begun is `unsent`. `failures` since something was taken
+    are counted from those known at the first claim on.
     """
 
     endpoint_id: UUID
@@ -72,7 +73,7 @@ class _Lane:
     over: list[asyncio.Task[None]] = field(default_factory=list)
     unsent: list[Taken] = field(default_factory=list)
     halted: bool = False
-    failures: int = 0
+    failures: int | None = None
 
     def call(self) -> None:
         """Something is due."""
@@ -259,6 +260,8 @@ class Sender:
         if not taken:
             return False
         lane.in_order = taken[0].endpoint.ordered == WebhookOrder.SUBJECT
+        if lane.failures is None:
+            lane.failures = taken[0].endpoint.failures
         lane.appetite = min(max(2 * lane.concurrency, 2 * len(taken)), self._settings.batch)
         ready = [one for one in taken if one.trouble is None]
         self._begin(lane, ready, began + self._settings.lease_seconds)
@@ -308,14 +311,15 @@ class Sender:
 
     def _count_failures(self, lane: _Lane, taken: Taken, answer: Answer) -> None:
         """Halt the lane as soon as its endpoint fails or wants to be left alone; it is written down a moment later."""
-        lane.failures = 0 if answer.taken else max(lane.failures, taken.endpoint.failures) + 1
+        lane.failures = 0 if answer.taken else (lane.failures or 0) + 1
         if answer.gone or answer.throttles or self._is_failing(lane, taken):
             lane.halted = True
 
     def _is_failing(self, lane: _Lane, taken: Taken) -> bool:
         """Whether the endpoint failed when it was taken for, or does so with the failure that was just counted."""
-        breaks = lane.failures >= self._settings.breaker_failures
-        return breaks or (taken.endpoint.state == WebhookState.FAILING and lane.failures > 0)
+        failures = lane.failures or 0
+        breaks = failures >= self._settings.breaker_failures
+        return breaks or (taken.endpoint.state == WebhookState.FAILING and failures > 0)
 
     def _is_mine(self, hold: _Hold) -> bool:
         """Whether the lease surely lasts longer than an attempt: else somebody else may be at it already."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from crm_core.cli import run
+from crm_core.cli import commands, run
 from crm_core.cli.doctor import examined
 from crm_core.cli.tokens import moment_of
 from crm_core.errors import ConfigurationError
@@ -224,3 +224,21 @@ def test_the_doctor_misses_an_administrator(tmp_path: Path) -> None:
     several = found(load(file, {}))
     assert "error: Nobody is administrator." in several
     assert any("missing is quarantined" in one for one in several)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ([], {"serve", "db", "import", "doctor"}),
+        (["--config", "serve"], {"serve", "db", "import", "doctor"}),
+        (["--config=serve", "webhooks"], {"webhooks"}),
+        (["serve", "db"], {"serve"}),
+        (["webhook"], {"serve", "db", "import", "doctor"}),
+    ],
+)
+def test_only_the_part_that_is_asked_for_is_loaded(asked: list[str], shown: set[str]) -> None:
+    app = commands(asked)
+    names = {one.name for one in app.registered_commands} | {one.name for one in app.registered_groups}
+    found = {str(name) for name in names if name}
+    assert shown <= found
+    assert len(shown) > 1 or found == shown

@@ -35,6 +35,11 @@ def test_names_may_stand_below_functions(tmp_path: Path) -> None:
     assert head_of(folder(tmp_path, 'def upgrade():\n    pass\n\n\nrevision = "late"\n')) == "late"
 
 
+@pytest.mark.parametrize("first", ["@cache\ndef names():\n    pass\n", '"""\ndef is no function here\n"""\n'])
+def test_what_stands_before_the_first_function_may_be_cut_anywhere(tmp_path: Path, first: str) -> None:
+    assert head_of(folder(tmp_path, f'revision = "a"\ndown_revision = None\n{first}')) == "a"
+
+
 @pytest.mark.parametrize(
     ("files", "error"),
     [

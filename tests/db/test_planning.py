@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from crm_core.db.planning import GIVEN, REMEMBERED, SHARE, Planning, Trial
 from crm_core.testing.kit import Kit
@@ -23,7 +25,7 @@ def executed(planning: Planning, takes: Takes, times: int, sql: str = "SELECT 1"
         took = each if planning.each_time(sql) else once
         spent += took
         if planning.wants_trial(sql, took):
-            planning.tried(sql, Trial(once, each))
+            planning.tried(sql, Trial(once, each), once + each)
             tried += once + each
     return spent, tried
 
@@ -72,13 +74,13 @@ def test_it_goes_back_when_data_has_changed() -> None:
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0.0001, 2), st.floats(0.0001, 2)), min_size=1, max_size=50))
 def test_trials_take_their_share_and_no_more(pairs: list[tuple[float, float]]) -> None:
-    """A trial stops after what the execution took, twice: none may take more than was saved up."""
+    """A trial gives up in time: none may take more than was saved up."""
     planning = Planning()
 
     def takes(number: int) -> tuple[float, float]:
         once, each = pairs[number % len(pairs)]
-        took = each if planning.each_time("SELECT 1") else once
-        return min(once, took), min(each, took)
+        most = planning.patience(each if planning.each_time("SELECT 1") else once)
+        return min(once, most), min(each, most)
 
     spent, tried = executed(planning, takes, 500)
     assert tried <= GIVEN + SHARE * spent + 1e-6
@@ -105,6 +107,18 @@ async def test_a_server_finds_out_that_planning_each_time_is_faster(crm: Kit) ->
         if await crm.database.answer(MODE, [0.02, 0.001]) == b'"force_custom_plan"':
             return
     pytest.fail("it never changed")
+
+
+@pytest.mark.parametrize("crm_dialect", ["postgresql"])
+async def test_what_is_slow_is_not_tried_over_and_over(crm: Kit) -> None:
+    """All that a trial takes counts, also when nothing came of it."""
+    sleeps = "SELECT to_json(nextval('tried') || pg_sleep($1::float)::text)"
+    async with crm.database.connection() as connection:
+        await connection.execute(text("CREATE SEQUENCE tried"))
+    for _ in range(6):
+        await crm.database.answer(sleeps, [0.3])
+    await asyncio.sleep(4)
+    assert int((await crm.database.answer(sleeps, [0.0])).strip(b'"')) <= 7 + 10
 
 
 @pytest.mark.parametrize("crm_dialect", ["postgresql"])

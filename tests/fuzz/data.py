@@ -241,7 +241,7 @@ class _Maker:
             longest = getattr(column.type, "length", None) or 4000
             return chance.choice(TEXTS)[:longest]
         if name == "JSON":
-            return chance.choice(JSONS)
+            return chance.choice(JSONS if column.nullable else JSONS[1:])
         choices: Mapping[str, Sequence[Any]] = {
             "Integer": NUMBERS, "BigInteger": FEN, "Boolean": (True, False), "Date": DAYS, "UtcDateTime": MOMENTS,
             "LargeBinary": BODIES, "ExactDecimal": EXACT,

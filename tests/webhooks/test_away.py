@@ -148,7 +148,6 @@ async def test_who_stops_while_the_database_is_away_does_not_wait_for_it_to_give
     [
         ("answer", 0, Unavailable("The database does not answer")),
         ("answer", 1, Fault("DATABASE_BUSY", "Another process holds the database")),
-        ("answer", 0, Fault("STATEMENT_TIMEOUT", "Took longer than 10 s")),
         ("transaction", 0, Fault("DATABASE_FULL", "The database has no room left")),
     ],
 )
@@ -174,6 +173,21 @@ async def test_a_document_that_the_database_does_not_answer_is_no_failure_of_the
     post.crm.clock.advance(seconds=1)
     assert await post.send() == 3 - before
     await each_was_tried_once(post, 3)
+
+
+async def test_a_document_that_takes_too_long_uses_up_an_attempt_and_holds_up_no_other(post: Post) -> None:
+    """It may take too long for ever: its delivery comes to an end, and somebody hears of it."""
+    await post.endpoint(document=DOCUMENT, kinds=["customer.created"])
+    for number in range(2):
+        await post.customer(str(number))
+    await post.feed()
+    unsteady(post).refused = [("answer", 0, Fault("STATEMENT_TIMEOUT", "Took longer than 10 s"))]
+    await post.send()
+    found = sorted((one.state, one.attempts) for one in await post.deliveries())
+    assert found == [("DELIVERED", 1), ("WAITING", 1)]
+    assert "STATEMENT_TIMEOUT" in {
+        attempt.error.split(":")[0] for attempt in await post.attempts() if attempt.error
+    }
 
 
 async def test_an_answer_that_comes_while_the_database_is_away_is_kept(post: Post) -> None:

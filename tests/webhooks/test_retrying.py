@@ -225,6 +225,18 @@ async def test_a_refusal_of_a_failing_endpoint_gives_nothing_up_until_it_takes_s
     assert sorted(one.state for one in await post.deliveries()) == ["DEAD", "DELIVERED"]
 
 
+async def test_failures_before_a_delivery_was_taken_count_no_more(post: Post) -> None:
+    post.configure(breaker_failures=3, refused_tries=1)
+    await post.endpoint(concurrency=1)
+    for number in range(6):
+        await post.customer(str(number))
+    post.sink.replies = [Reply(404), Reply(404), Reply(), Reply(404), Reply(), Reply(404)]
+    assert await post.send() == 6
+    states = [one.state for one in await post.deliveries()]
+    assert (states.count("DEAD"), states.count("DELIVERED")) == (4, 2)
+    assert (await post.state()).state == "ACTIVE"
+
+
 THROTTLED = {"Retry-After": "30"}
 
 

@@ -21,7 +21,7 @@ from crm_telecom_elite.rates.catalogue import CATALOGUE
 from crm_telecom_elite.rates.models import EliteTeamKind
 from crm_telecom_elite.rates.queries import Rates
 from crm_telecom_elite.receipts.earning import Standing
-from crm_telecom_elite.runs.arithmetic import compute
+from crm_telecom_elite.runs.arithmetic import compute, set_off
 from crm_telecom_elite.runs.dividing import divide, half_up, shown
 from crm_telecom_elite.runs.inputs import (
     CarsSpan,
@@ -426,6 +426,34 @@ def test_shares_and_what_is_left_over_are_the_pool_and_what_was_brought_in(
     assert shared + pool.left_over == pool.pool + pool.brought_in
     assert pool.left_over == (0 if takers else pool.pool + brought)
     assert not any(problem.blocks for problem in result.problems), "nobody to share is in nobody's way"
+
+
+@pytest.mark.rule("MO-C13")
+@pytest.mark.parametrize(
+    ("earlier", "elsewhere", "stays"),
+    [(0, 0, 30_000), (10_000, 5_000, 15_000), (10_000, 40_000, 0), (-5_000, 0, 30_000)],
+)
+def test_a_rest_is_written_off_as_far_as_nothing_due_in_any_team_reaches(
+    earlier: int, elsewhere: int, stays: int
+) -> None:
+    rest: dict[str, Any] = {"carried_over": -30_000, "carried_from": "2025-10", "written_off": 30_000}
+    one, other = (
+        team(
+            person("a", postings=(), **more),
+            person("b"),
+            team_id=key,
+            distributions=(weights("2025-10", a="100"), weights(a="100", b="0")),
+            earned=(fees(due * 25, "2025-10"),),
+        )
+        for key, due, more in (("t1", earlier, rest), ("t2", elsewhere, {"seat": 1}))
+    )
+    lines = [line for part in set_off([one, other]) for line in compute(part).lines if line.member_id == "a"]
+    off = [line for line in lines if line.kind == "WRITTEN_OFF"]
+    assert sum(line.amount for line in off) == stays
+    assert sum(line.amount for line in lines) == earlier + elsewhere - 30_000 + stays
+    inputs = {"rest": "-300.00", **({"setOff": "150.00"} if stays == 15_000 else {})}
+    assert [line.derivation[0]["inputs"] for line in off] == ([inputs] if stays else [])
+    assert set_off(set_off([one, other])) == set_off([one, other])
 
 
 WEIGHTS = st.lists(st.decimals(0, 1_000, places=4).map(Fraction), min_size=1, max_size=12).filter(any)

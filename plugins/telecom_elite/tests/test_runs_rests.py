@@ -194,6 +194,31 @@ async def test_a_run_computed_before_a_decision_is_computed_again(pay: Pay) -> N
     assert codes(await pay.act("Review", november)) == [("RUN_STALE", "id")]
 
 
+@pytest.mark.rule("MO-C13")
+@pytest.mark.parametrize(
+    ("late", "adjustment", "written_off", "totals"),
+    [
+        ("600000.00", "24000.00", None, ("4000.00", "4000.00", "0.00")),
+        ("10000.00", "400.00", "19600.00", ("0.00", "0.00", "0.00")),
+    ],
+)
+async def test_what_a_leaver_is_due_later_is_set_off_before_the_rest_is_written_off(
+    pay: Pay, late: str, adjustment: str, written_off: str | None, totals: tuple[str, ...]
+) -> None:
+    october = await owing(pay)
+    await asked(pay, october, pay.first)
+    await signed(pay)
+    await pay.fees(pay.first, late, "2025-09-12")
+    november = await pay.computed("2025-11")
+    assert await pay.paid(november, pay.first) == {
+        "ADJUSTMENT 2025-09": adjustment,
+        "CARRIED_OVER": "-20000.00",
+        **({"WRITTEN_OFF": written_off} if written_off else {}),
+    }
+    assert await sums(pay, november, pay.first) == totals
+    assert (await pay.run(november))["problems"] == []
+
+
 # -- commission that nobody can take
 
 
@@ -288,3 +313,22 @@ async def test_late_fees_of_a_month_that_was_divided_go_to_whoever_shared_in_it(
     pay.branch.crm.clock.advance(days=25)
     november = await pay.computed("2025-11")
     assert await pay.paid(november, pay.third) == {f"ADJUSTMENT {MONTH}": "36.00"}
+
+
+@pytest.mark.rule("MO-044")
+async def test_who_left_before_the_month_is_named_as_taking_no_share_of_what_was_left_over(pay: Pay) -> None:
+    number = await deserted(pay)
+    await pay.fees(pay.third, "10000.00", user=number)
+    await pay.closed()
+    step = await pay.branch.step("REGIONAL", "营销经理", "A")
+    for member in (pay.first, pay.second):
+        moved = {"id": member, "teamId": pay.branch.regional, "validFrom": "2025-11-01", "stepId": step}
+        await pay.branch.act("Transfer", **moved)
+    half = {pay.first: "50", pay.second: "50"}
+    await pay.divided(half, by=pay.branch.regional_leader, team=pay.branch.regional, month="2025-11")
+    await left(pay, pay.first, "2025-10-31")
+    pay.branch.crm.clock.advance(days=25)
+    november = await pay.computed("2025-11")
+    found = await pay.run(november)
+    assert found["state"] == "COMPUTED"
+    assert [one["code"] for one in found["problems"]] == ["TAKES_NO_SHARE"]

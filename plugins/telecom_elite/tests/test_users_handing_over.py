@@ -6,11 +6,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from crm_core import ids
 from crm_core.actors import Actor
 from crm_core.audit.models import AuditEntry
+from crm_core.db.unit import Unit
 from crm_core.outbox.models import OutboxEvent
+from crm_telecom_elite.members.models import ElitePosting
 from crm_telecom_elite.receipts.testing import codes, earnings, receipt, record, user
 from crm_telecom_elite.testing import Branch
 from crm_telecom_elite.users.models import EliteAssignment, EliteUser
@@ -300,3 +303,33 @@ async def test_without_a_member_to_succeed_him_they_are_their_teams_and_his_succ
     assert (await leave(branch, branch.manager, branch.members[1]))["elite_users"] == 2
     assert await owners(branch) == {branch.members[1].user_id}
     assert second not in {member for *_, member in await history(branch)}
+
+
+async def sits_until(branch: Branch, member: str, day: date) -> None:
+    """A posting that ends in the days to come, which no command makes."""
+    postings = ElitePosting.__table__
+    ends = update(postings).where(postings.c.member_id == ids.read(member)[1]).values(valid_to=day)
+
+    async def write(session: Unit) -> None:
+        await session.execute(ends)
+
+    await branch.crm.services.database.attempt(write)
+
+
+async def test_what_a_leaver_is_to_have_once_his_successor_is_in_no_team_is_the_teams_as_a_whole(
+    branch: Branch,
+) -> None:
+    first, second = await two(branch)
+    third = await branch.member()
+    await develop(branch, first, 1)
+    later = await develop(branch, third, 1)
+    given = {"id": later[0], "memberId": first, "validFrom": "2025-12-10"}
+    await branch.crm.done("eliteUserAssign", branch.centre, input=given)
+    await sits_until(branch, second, date(2025, 12, 1))
+    assert (await leave(branch, branch.members[0], branch.members[1]))["elite_users"] == 2
+    today = "2025-11-03"
+    assert await history(branch) == {
+        ("2025-10-10", today, branch.hq, first), (today, None, branch.hq, second),
+        ("2025-10-10", "2025-12-10", branch.hq, third), ("2025-12-10", None, branch.hq, None),
+    }  # fmt: skip
+    assert await owners(branch) == {branch.members[1].user_id}

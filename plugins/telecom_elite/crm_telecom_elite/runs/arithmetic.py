@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from crm_telecom_elite.runs.commission import brought_in, pool_of, pools_of, shares
 from crm_telecom_elite.runs.correcting import corrections
 from crm_telecom_elite.runs.dividing import money
-from crm_telecom_elite.runs.inputs import ENGINE, Line, Step, TeamInputs, TeamResult
+from crm_telecom_elite.runs.inputs import ENGINE, Line, MemberInputs, Step, TeamInputs, TeamResult
 from crm_telecom_elite.runs.models import EliteLineKind
 from crm_telecom_elite.runs.salaries import Amount, by_the_day, missing, team_cars
 
@@ -73,14 +74,52 @@ def _carried_over(inputs: TeamInputs) -> Iterator[Amount]:
             )
             yield Amount(member, EliteLineKind.CARRIED_OVER, member.carried_over, "MO-C13", (step,))
         if member.written_off:
-            step = Step(
-                label=f"Rest of {member.carried_from}, written off by decision",
-                label_zh=f"{member.carried_from} 负数余额，经批准核销",
-                inputs={"rest": money(member.carried_over)},
-                value=money(member.written_off),
-                rule="MO-C13",
-            )
+            step = _written_off_step(member)
             yield Amount(member, EliteLineKind.WRITTEN_OFF, member.written_off, "MO-C13", (step,))
+
+
+def _written_off_step(member: MemberInputs) -> Step:
+    rest, off = {"rest": money(member.carried_over)}, {"setOff": money(member.set_off)}
+    return Step(
+        label=f"Rest of {member.carried_from}, written off by decision",
+        label_zh=f"{member.carried_from} 负数余额，经批准核销",
+        formula="−rest − set off against pay" if member.set_off else "",
+        formula_zh="−负数余额 − 已从薪酬抵扣" if member.set_off else "",
+        inputs={**rest, **off} if member.set_off else rest,
+        value=money(member.written_off),
+        rule="MO-C13",
+    )
+
+
+# -- over all teams
+
+
+def set_off(teams: Sequence[TeamInputs]) -> list[TeamInputs]:
+    """The inputs of a run, with no more of a rest written off than stays below nothing after all a member is due.
+
+    What he is due counts in whatever team it is; as far as it reaches, the rest is set off against it (MO-C13).
+    """
+    about = {member.id for team in teams for member in team.members if member.written_off}
+    due: Counter[str] = Counter()
+    for team in teams:
+        if any(member.id in about for member in team.members):
+            for line in compute(team).lines:
+                due[line.member_id] += line.amount if line.kind != EliteLineKind.WRITTEN_OFF.value else 0
+    return [_set_off(team, due) for team in teams]
+
+
+def _set_off(team: TeamInputs, due: Mapping[str, int]) -> TeamInputs:
+    if not any(member.written_off for member in team.members):
+        return team
+    members = tuple(_capped(one, due[one.id]) if one.written_off else one for one in team.members)
+    return team.model_copy(update={"members": members})
+
+
+def _capped(member: MemberInputs, due: int) -> MemberInputs:
+    """What is due contains the rest (fen)."""
+    decided = member.written_off + member.set_off
+    stays = min(decided, max(0, -due))
+    return member.model_copy(update={"written_off": stays, "set_off": decided - stays})
 
 
 _ENGINES: Final[Mapping[str, Callable[[TeamInputs], TeamResult]]] = {ENGINE: _first_engine}

@@ -19,6 +19,7 @@ from crm_telecom_elite.rates.models import EliteTeamKind
 from crm_telecom_elite.rates.queries import Rates, rates_of
 from crm_telecom_elite.receipts.earning import Earned, earned
 from crm_telecom_elite.runs import queries
+from crm_telecom_elite.runs.arithmetic import set_off
 from crm_telecom_elite.runs.commission import somebody_takes
 from crm_telecom_elite.runs.correcting import differences, pay_part
 from crm_telecom_elite.runs.inputs import (
@@ -72,7 +73,8 @@ async def freeze(session: Unit, line: str, month: str) -> Frozen:
     sums = await earned(session, line, month, rates)
     past = await _past(session, line, month, rates)
     rows, kept = await _read(session, line, month, sums), await _kept(session, line, month, sums)
-    return _Reading(line, month, rates, sums, rows, past, kept).frozen()
+    found = _Reading(line, month, rates, sums, rows, past, kept).frozen()
+    return Frozen(set_off(found.teams), found.unassigned)
 
 
 async def _kept(session: Unit, line: str, month: str, sums: Sequence[Earned]) -> Kept:
@@ -244,7 +246,7 @@ class _Reading:
                     yield member_id, row.elite_team_id
 
     def _sharing(self) -> Iterator[tuple[UUID, UUID]]:
-        for team_id in sorted(self.shares.keys() & self.earned.keys()):
+        for team_id in sorted(self.shares.keys() & (self.earned.keys() | self.left.keys())):
             for share in self.shares[team_id]:
                 yield share.member_id, team_id
         for (team_id, _month), one in sorted(self.kept.items(), key=lambda item: item[0]):

@@ -97,7 +97,9 @@ class MemberInputs(Frozen):
     """Negative rest of the last closed run, fen."""
     carried_from: str | None = None
     written_off: int = 0
-    """How much of that rest it was decided not to carry on, fen."""
+    """How much of that rest is not carried on, by decision, fen: no more than stays below nothing after all he is due."""
+    set_off: int = 0
+    """How much of what was decided is not written off but set off against what he is due, fen."""
 
 
 class DeveloperTerm(StrEnum):

@@ -55,8 +55,8 @@ MESSAGES = (NO_REST, RUN_NOT_CLOSED, GONE_ON, STILL_PAID, WRITTEN_OFF)
 class WriteOffEliteRest(Command):
     """Write the negative rest of a former member off, so that no further pay run carries it (核销负数余额).
 
-    The next run shows both, the rest and that it is written off. Refused while he is paid by that run: then his rest is
-    set off against his pay.
+    The next run shows both, the rest and that it is written off; what that run comes to owe him all the same, for a
+    closed month, is set off first. Refused while he is paid by that run: then his rest is set off against his pay.
     """
 
     kind = "elite_pay.write_off"

@@ -59,6 +59,10 @@ class Holder:
         """A team as a whole, at any time."""
         return cls(None, owner_id, [Posting(date.min, None, team.id, team.team_id, team.kind)])
 
+    def sits(self, day: date) -> bool:
+        """Whether he has a team on a day."""
+        return any(one.holds(day) for one in self.seats)
+
     def seat(self, day: date) -> Posting:
         """His team on a day; refused where he has none."""
         found = next((one for one in self.seats if one.holds(day)), None)

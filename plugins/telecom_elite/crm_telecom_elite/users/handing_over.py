@@ -23,8 +23,9 @@ from crm_telecom_elite.users.models import EliteAssignment, EliteUser
 async def hand_over_users(work: Work, leaver: UUID, successor: UUID, line: str | None) -> int:
     """The users of the leaver in the line; how many.
 
-    They become the successor's where he is a member who sits in a team today, else their team's as a whole, and the
-    successor sees them.
+    They become the successor's where he is a member who sits in a team today; one that the leaver is to have from a
+    day on which the successor sits in none, and all where he sits in none today, become their team's as a whole, and
+    the successor sees them.
     """
     if line is None:
         return 0
@@ -32,11 +33,17 @@ async def hand_over_users(work: Work, leaver: UUID, successor: UUID, line: str |
     day = work.day()
     held = await held_by(work, (await work.session.scalars(his)).all(), day)
     heir = await _member(work, successor, day)
+    theirs = held
     if heir is not None:
-        await give(work, held, heir, day)
-    else:
-        await _to_teams(work, held, successor, day)
+        await give(work, [one for one in held if heir.sits(_since(one[1], day))], heir, day)
+        theirs = [one for one in held if not heir.sits(_since(one[1], day))]
+    await _to_teams(work, theirs, successor, day)
     return len({user.id for user, _ in held}) + await _seen(work, leaver, successor, line)
+
+
+def _since(row: EliteAssignment, day: date) -> date:
+    """The first day an assignment that is given from a day on is another's."""
+    return max(day, row.valid_from)
 
 
 async def _member(work: Work, successor: UUID, day: date) -> Holder | None:
@@ -44,9 +51,8 @@ async def _member(work: Work, successor: UUID, day: date) -> Holder | None:
     if member is None:
         return None
     seats = (await postings(work, [member.id])).get(member.id, [])
-    if not any(one.holds(day) for one in seats):
-        return None
-    return Holder(member.id, successor, seats)
+    heir = Holder(member.id, successor, seats)
+    return heir if heir.sits(day) else None
 
 
 async def _to_teams(
