@@ -73,7 +73,12 @@ class Settings(BaseSettings):
     database_pooler: Literal["none", "transaction"] = Field(
         "none", description="`transaction` behind PgBouncer: no named statements, no LISTEN."
     )
-    database_connections: int = Field(10, ge=1, description="Most database connections of one process.")
+    database_connections: int = Field(
+        10,
+        ge=1,
+        description="Most database connections of one process for a purpose. On PostgreSQL there are three: reads"
+        " planned once with short commands, reads planned each time, other commands.",
+    )
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the server listens on.")
     workers: int = Field(1, ge=1, description="Server processes; more than one needs PostgreSQL.")
