@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import GraphQLError
 from sqlalchemy import ColumnElement, String, and_, bindparam, false, func, not_, or_, select, true
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.elements import BindParameter, False_, True_
 
 from crm_core.db.arrays import among
 from crm_core.graphql.access import Access
@@ -127,7 +127,7 @@ def _part(
             raise _forbidden(kind, own.name, f"belongs to plugin {own.owner}, enabled in none of your lines")
         if own.mask is not None and own.mask.hides(access):
             raise _forbidden(kind, own.name, f"needs the permission {own.mask.unless}, as far as you read")
-        return _own(kind, own, t, value, access)
+        return _beside_others(_own(kind, own, t, value, access))
     declared = kind.by_name[key]
     target = types.get(declared.target)
     _allowed(kind, declared, access, target.scope if target else None)
@@ -153,6 +153,11 @@ def _own(kind: ObjectType, own: Filter, t: Any, value: Any, access: Access) -> C
         return value.trail.trace(value, build, kind.aliased(access, "canonical"), t)
     late = value.trail.split(value, lambda caller, given: split(caller, plain(given)))
     return own.sql(t, access, *late)
+
+
+def _beside_others(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The same; as a mere true or false it would make those beside it vanish, and their values must be sound."""
+    return or_(condition) if isinstance(condition, True_ | False_) else condition
 
 
 def _allowed(kind: ObjectType, declared: Field, access: Access, target_scope: str | None) -> None:

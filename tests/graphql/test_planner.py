@@ -89,6 +89,27 @@ async def test_a_filter_is_refused_though_nothing_of_the_rows_is_asked_for(
         assert answer.codes == ["INVALID_PAGE"]
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        '{ id: { ne: $id }, search: "😀" }',
+        "{ and: [{ or: [] }, { id: { ne: $id } }] }",
+        "{ or: [{ and: [] }, { id: { ne: $id } }] }",
+        "{ or: [{ id: { ne: $id } }, { name: null }] }",
+        "{ not: { or: [{}, { id: { ne: $id } }] } }",
+        "{ id: { ne: $id, in: [] } }",
+        '{ contacts: { id: { ne: $id }, search: "😀" } }',
+    ],
+)
+async def test_a_filter_is_refused_though_another_decides_the_answer_alone(crm: Kit, where: str) -> None:
+    nobody = await crm.actor("nobody", {"customer.read": Reach.OWN, "contact.read": Reach.OWN}, lines=("north",))
+    for actor in (None, nobody):
+        for asked in ("totalCount", "nodes { id }", "__typename"):
+            text = f"query($id: ID) {{ customers(where: {where}) {{ {asked} }} }}"
+            codes = [(await crm.ask(text, actor, compiled=one, id="7")).codes for one in (None, False)]
+            assert codes == [["INVALID_ID"]] * 2, (actor, asked)
+
+
 async def test_of_a_wrong_order_and_a_wrong_filter_the_order_is_told_however_it_is_answered(crm: Kit) -> None:
     wrong = 'tasks(orderBy: [$by], where: { assignee: { title: { eq: "x\\u0000" } } }) { nodes { id } }'
     for text in (f"{{ {wrong} }}", f"{{ users {{ nodes {{ {wrong} }} }} }}"):
