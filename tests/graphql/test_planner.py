@@ -102,7 +102,9 @@ async def test_a_filter_is_refused_though_nothing_of_the_rows_is_asked_for(
     ],
 )
 async def test_a_filter_is_refused_though_another_decides_the_answer_alone(crm: Kit, where: str) -> None:
-    nobody = await crm.actor("nobody", {"customer.read": Reach.OWN, "contact.read": Reach.OWN}, lines=("north",))
+    nobody = await crm.actor(
+        "nobody", {"customer.read": Reach.OWN, "contact.read": Reach.OWN}, lines=("north",)
+    )
     for actor in (None, nobody):
         for asked in ("totalCount", "nodes { id }", "__typename"):
             text = f"query($id: ID) {{ customers(where: {where}) {{ {asked} }} }}"
