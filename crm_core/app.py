@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 Clock = Callable[[], datetime]
-COLLECTED_AFTER: Final = (20_000, 5, 5)
+COLLECTED_AFTER: Final = (1_000, 2, 2)
 """New objects, then collections of the younger generation, after which the garbage collector looks again.
 
 What a statement is built from leaves cycles behind: looked for more seldom, they pile up to tens of MiB.

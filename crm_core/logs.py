@@ -5,14 +5,31 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
-import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """Meanwhile `rich` is not found, unless it is loaded: structlog takes 4 MiB of it for colours, and writes JSON here."""
+    if "rich" in sys.modules:
+        yield
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment]  # what the import system reads as: there is none
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
+
+
+with _without_rich():
+    import structlog
 
 LEVELS: Final = {
     "debug": logging.DEBUG,

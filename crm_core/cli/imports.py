@@ -27,9 +27,9 @@ from crm_core.db.session import open_database
 from crm_core.errors import Language, worded
 from crm_core.imports import mapping as mappings
 from crm_core.imports import reading
+from crm_core.imports.files import FileShape, UnreadableFile
 from crm_core.imports.mapping import Mapping, MappingProblem, Subject
 from crm_core.imports.models import OnError, UpdateBy
-from crm_core.imports.reading import FileShape, UnreadableFile
 from crm_core.imports.request import Report, Request, Summary
 from crm_core.imports.runner import run_import
 from crm_core.imports.tally import words

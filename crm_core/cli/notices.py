@@ -15,6 +15,7 @@ from crm_core.notices.hooks import TEST
 from crm_core.notices.notifier import NoticeMessage, Notifier, Unsent
 from crm_core.notices.planning import address_of
 from crm_core.notices.queries import people
+from crm_core.notices.settings import settings_of as notices_settings
 from crm_core.notices.wording import worded
 from crm_core.work import Services
 
@@ -66,7 +67,7 @@ async def _message(services: Services, user: Any, notifier: Notifier) -> NoticeM
     address = address_of(services, notifier, preference, person.email) if person else None
     if not address:
         raise RefusedInWords(f"{user.login} is disabled or has no address for {notifier.name} (没有地址)")
-    settings = delivering.settings_of(services)
+    settings = notices_settings(services)
     language = (preference.language if preference else None) or settings.language
     facts = {"name": user.name}
     title, body = worded(services.registry.messages, TEST, facts, language)

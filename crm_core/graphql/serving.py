@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import orjson
 import strawberry
-import structlog
 from graphql import (
     DocumentNode,
     GraphQLError,
@@ -51,6 +50,7 @@ from crm_core.graphql.requests import (
     media_of,
 )
 from crm_core.graphql.sharing import Sharing, Text
+from crm_core.logs import logger
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -162,7 +162,7 @@ class GraphQLServer:
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001  # Strawberry has no other door
         self._authenticator = authenticator
         self._perform = perform
-        self._log = log or structlog.get_logger()
+        self._log = log or logger(services.settings.log_level)
         self._served = served
         self._timer = timer
         self._new_id = new_id or _counted(secrets.token_hex(6))

@@ -12,24 +12,19 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_core import ids
-from crm_core.errors import Fault, Json, Message, Refused, UserError
+from crm_core.errors import Fault, Json, Refused, UserError
 from crm_core.imports import rows
 from crm_core.imports.bringing import Brought, Customers, Interactions
+from crm_core.imports.commands import NOT_ACCEPTED
 from crm_core.imports.customer_rows import CustomerDraft
+from crm_core.imports.files import Row
 from crm_core.imports.interaction_rows import InteractionDraft
 from crm_core.imports.models import FindingKind, ImportFinding, ImportRun, ImportState
 from crm_core.imports.outcomes import Rejected, Severity, Skipped
-from crm_core.imports.reading import Row
 from crm_core.imports.rows import Judged, Sheet
 from crm_core.imports.tally import Effect, Tally, stored_error, stored_problem
 from crm_core.work import Services
 
-NOT_ACCEPTED = Message(
-    "IMPORT_ROW_NOT_ACCEPTED",
-    "The database does not take the row: {problem}",
-    "数据库不接受该行：{problem}",
-)
-MESSAGES = (NOT_ACCEPTED,)
 LONGEST_NUMBER = 120
 
 

@@ -25,6 +25,7 @@ from crm_core.errors import Refused
 from crm_core.imports import queries
 from crm_core.imports.commands import AMBIGUOUS, NOT_REACHED
 from crm_core.imports.customer_rows import CustomerDraft, CustomerKind
+from crm_core.imports.files import Row
 from crm_core.imports.interaction_rows import (
     CustomerLookup,
     InteractionDraft,
@@ -36,7 +37,6 @@ from crm_core.imports.interaction_rows import (
 from crm_core.imports.models import ImportSubject, UpdateBy
 from crm_core.imports.outcomes import Problem, Rejected, Severity
 from crm_core.imports.queries import Existing
-from crm_core.imports.reading import Row
 from crm_core.imports.rows import Judged, Sheet, key_of
 from crm_core.imports.tally import Effect
 from crm_core.interactions.commands import LogInteraction, UpdateInteraction

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -28,7 +27,6 @@ from crm_core.imports.models import ImportRun, ImportState, OnError
 from crm_core.imports.request import Request
 from crm_core.imports.runner import Importer
 from crm_core.jobs.context import GaveUp, JobContext
-from crm_core.registry import Job
 from crm_core.work import Services, Work, perform_held
 
 if TYPE_CHECKING:
@@ -37,7 +35,8 @@ if TYPE_CHECKING:
 _A = Approval.__table__
 
 
-async def _perform(services: Services, context: JobContext, about: Performance) -> Json:
+async def perform(services: Services, context: JobContext, about: Performance) -> Json:
+    """Carry out the imports of a signed approval; what came of it."""
     files: list[str] = []
 
     async def carry(signed: Signed) -> Ending:
@@ -167,8 +166,3 @@ class _Carried:
 def _holds(file: Path, sha256: str) -> bool:
     """Whether the file is there, and what it was."""
     return file.exists() and reading.digest(file) == sha256
-
-
-JOBS: Final = (
-    Job(SIGNED_JOB, _perform, Performance, timeout=timedelta(hours=12), unique=lambda about: str(about.key)),
-)

@@ -43,7 +43,12 @@ AMBIGUOUS = Message(
     "{count} customers match by {by}; give the row the number of the right one.",
     "按 {by} 匹配到 {count} 个客户，请为该行填写正确的客户编号。",
 )
-MESSAGES = (FILE_NOT_STORED, MAPPING_UNUSABLE, FILE_REFUSED, NOT_REACHED, AMBIGUOUS)
+NOT_ACCEPTED = Message(
+    "IMPORT_ROW_NOT_ACCEPTED",
+    "The database does not take the row: {problem}",
+    "数据库不接受该行：{problem}",
+)
+MESSAGES = (FILE_NOT_STORED, MAPPING_UNUSABLE, FILE_REFUSED, NOT_REACHED, AMBIGUOUS, NOT_ACCEPTED)
 
 Source = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=r"^[\w.-]+$")

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from crm_core.customers.models import DuplicateKeyKind
 from crm_core.imports.cells import Cell, Fault, is_blank, is_totals, plain, read_day, text
+from crm_core.imports.files import Row
 from crm_core.imports.mapping import Binding
 from crm_core.imports.outcomes import Problem, Rejected, Severity, Skipped, SkipReason
-from crm_core.imports.reading import Row
 from crm_core.numbers import (
     PhoneCell,
     PhoneKind,

@@ -10,7 +10,7 @@ from crm_core.commands import Command, Perform
 from crm_core.db.base import Base
 from crm_core.errors import Message
 from crm_core.graphql.fields import Field, ObjectType
-from crm_core.imports import batch, carrying, commands, events, graphql, keeping, models
+from crm_core.imports import commands, events, graphql, jobs, keeping, models
 from crm_core.outbox.events import Event
 from crm_core.registry import Chore, Job, RoleTemplate, Scope
 
@@ -42,7 +42,7 @@ def crm_commands() -> Mapping[type[Command], Perform]:
 @hookimpl
 def crm_jobs() -> Sequence[Job]:
     """Carrying out approved imports."""
-    return carrying.JOBS
+    return jobs.JOBS
 
 
 @hookimpl
@@ -60,7 +60,7 @@ def crm_events() -> Sequence[type[Event]]:
 @hookimpl
 def crm_messages() -> Sequence[Message]:
     """Refusals of this room."""
-    return (*commands.MESSAGES, *batch.MESSAGES)
+    return commands.MESSAGES
 
 
 @hookimpl

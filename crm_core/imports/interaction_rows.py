@@ -5,9 +5,9 @@ from datetime import date, datetime, tzinfo
 from typing import TypeAlias
 
 from crm_core.imports.cells import Fault, is_blank, is_totals, plain, read_day, read_moment, text, to_utc
+from crm_core.imports.files import Row
 from crm_core.imports.mapping import Binding
 from crm_core.imports.outcomes import Problem, Rejected, Severity, Skipped, SkipReason
-from crm_core.imports.reading import Row
 
 
 @dataclass(frozen=True, slots=True)

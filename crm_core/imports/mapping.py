@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crm_core.imports.cells import Cell, plain, text
-from crm_core.imports.reading import Row
+from crm_core.imports.files import Row
 
 
 class Subject(StrEnum):

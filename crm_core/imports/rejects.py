@@ -10,7 +10,7 @@ from typing import Any, Self, TextIO
 
 from crm_core.errors import Message
 from crm_core.imports.cells import Cell, text
-from crm_core.imports.reading import Row
+from crm_core.imports.files import Row
 from crm_core.imports.rows import REASON_COLUMN, ROW_COLUMN, guarded
 from crm_core.imports.tally import words
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from crm_core.imports import reading
 from crm_core.imports.cells import Cell
 from crm_core.imports.customer_rows import CustomerDraft, parse_customer
+from crm_core.imports.files import FileShape, Row
 from crm_core.imports.interaction_rows import InteractionDraft, parse_interaction
 from crm_core.imports.mapping import Binding, Mapping, Subject
 from crm_core.imports.outcomes import (
@@ -23,7 +24,6 @@ from crm_core.imports.outcomes import (
     SkipReason,
     row_digest,
 )
-from crm_core.imports.reading import FileShape, Row
 
 Draft: TypeAlias = CustomerDraft | InteractionDraft
 Judged: TypeAlias = Draft | Rejected | Skipped

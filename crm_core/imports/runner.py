@@ -24,9 +24,9 @@ from crm_core.imports.commands import (
 )
 from crm_core.imports.customer_rows import CustomerDraft, duplicate_keys
 from crm_core.imports.events import ImportFinished
+from crm_core.imports.files import Row
 from crm_core.imports.mapping import Subject
 from crm_core.imports.models import FindingKind, ImportFinding, ImportRun, ImportState, OnError
-from crm_core.imports.reading import Row
 from crm_core.imports.rejects import RejectsFile
 from crm_core.imports.request import Report, Request, State, Summary, Turn, open_sheet
 from crm_core.imports.rows import Judged, Sheet

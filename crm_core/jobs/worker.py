@@ -12,12 +12,11 @@ from taskiq.acks import AcknowledgeType
 from taskiq.receiver import Receiver
 
 from crm_core.errors import Fault
-from crm_core.jobs.broker import NatsBroker, SqlBroker, nats_broker, registered, wake_due
+from crm_core.jobs.broker import SqlBroker, registered
 from crm_core.jobs.claims import reap
 from crm_core.jobs.running import Runner, settings_of
 from crm_core.jobs.scheduling import fire_due
 from crm_core.logs import logger
-from crm_core.stirring import first_of
 from crm_core.work import Services
 
 if TYPE_CHECKING:
@@ -82,10 +81,7 @@ async def _tidy(services: Services, log: FilteringBoundLogger) -> None:
 async def _receive(services: Services, runner: Runner, log: FilteringBoundLogger) -> None:
     """Take jobs from the broker until the process ends, or the broker fails."""
     settings = settings_of(services)
-    address = services.settings.broker
-    broker: AsyncBroker = (
-        nats_broker(address) if address else SqlBroker(runner, settings.at_once, settings.poll_seconds)
-    )
+    broker, waking = _broker(services, runner, log)
     receiver = Receiver(
         registered(broker, runner),
         max_async_tasks=settings.at_once,
@@ -96,10 +92,10 @@ async def _receive(services: Services, runner: Runner, log: FilteringBoundLogger
     try:
         await broker.startup()
         async with asyncio.TaskGroup() as group:
-            waking = group.create_task(_wake(services, broker, runner, log)) if address else None
+            tasks = [group.create_task(one) for one in waking]
             await receiver.listen(runner.stop)
-            if waking is not None:
-                waking.cancel()
+            for task in tasks:
+                task.cancel()
     except Exception:
         log.exception("the broker of jobs failed")
     finally:
@@ -107,22 +103,17 @@ async def _receive(services: Services, runner: Runner, log: FilteringBoundLogger
             await broker.shutdown()
 
 
-async def _wake(services: Services, broker: AsyncBroker, runner: Runner, log: FilteringBoundLogger) -> None:
-    """Until cancelled, tell the broker of jobs that are due, and write down what ended."""
-    assert isinstance(broker, NatsBroker)
-    poll = settings_of(services).poll_seconds
-    with services.stirred.listening() as stirred:
-        while True:
-            stirred.clear()
-            runner.changed.clear()
-            try:
-                if runner.ended:
-                    await runner.flush()
-                if broker.connected and await wake_due(services, broker):
-                    continue
-            except Fault as fault:
-                log.warning("jobs are put off", reason=str(fault))
-            await first_of(poll, stirred, runner.changed)
+def _broker(
+    services: Services, runner: Runner, log: FilteringBoundLogger
+) -> tuple[AsyncBroker, list[Coroutine[Any, Any, None]]]:
+    """What tells of jobs, and what has to run beside it."""
+    address, settings = services.settings.broker, settings_of(services)
+    if not address:
+        return SqlBroker(runner, settings.at_once, settings.poll_seconds), []
+    from crm_core.jobs.nats_broker import keep_waking, nats_broker  # noqa: PLC0415  # of no use without NATS
+
+    broker = nats_broker(address)
+    return broker, [keep_waking(services, broker, runner, log)]
 
 
 async def _stopped(stop: asyncio.Event, seconds: float) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import quote_plus
 import orjson
 
 from crm_core.notices.notifier import NoticeMessage, Notifier, Unsent
-from crm_core.notices.settings import BotSettings, NoticesSettings
+from crm_core.notices.settings import BotSettings, NoticesSettings, settings_of
 from crm_core.notices.trust import certificates
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Post:
 
 async def send(services: Services, message: NoticeMessage) -> None:
     """Post the message by the bot of that name; `Unsent` when it is not taken."""
-    settings = _settings(services)
+    settings = settings_of(services)
     bot = settings.bots.get(message.address)
     if bot is None:
         raise Unsent(f"no bot {message.address} is set in notices.bots (未配置该机器人)", retry=False)
@@ -248,18 +248,12 @@ def _shortened(text: str, most: int) -> str:
 # -- addresses
 
 
-def _settings(services: Services) -> NoticesSettings:
-    settings = services.registry.settings["notices"]
-    assert isinstance(settings, NoticesSettings)
-    return settings
-
-
 def _usual(services: Services, _email: str | None) -> str | None:
-    return _settings(services).default_bot or None
+    return settings_of(services).default_bot or None
 
 
 def _problem(services: Services, address: str) -> str | None:
-    known = _settings(services).bots
+    known = settings_of(services).bots
     if address in known:
         return None
     return f"is none of the bots that are set (未配置的机器人): {', '.join(sorted(known)) or '-'}"

@@ -10,11 +10,10 @@ from typing import Any
 from sqlalchemy import Row
 
 from crm_core import ids
-from crm_core.errors import Fault
 from crm_core.notices.models import MOST_ERROR, NoticeDeliveryState
 from crm_core.notices.notifier import NoticeMessage, Notifier, Unsent
 from crm_core.notices.queries import claimed, claiming, recording
-from crm_core.notices.settings import NoticesSettings
+from crm_core.notices.settings import settings_of
 from crm_core.notices.wording import worded
 from crm_core.work import Services
 
@@ -50,14 +49,6 @@ async def deliver_due(services: Services) -> None:
     """Send everything due now through the channels of the deployment."""
     while await deliver(services, services.registry.notifiers, services.clock()):
         pass
-
-
-def settings_of(services: Services) -> NoticesSettings:
-    """The settings of this room."""
-    settings = services.registry.settings["notices"]
-    if not isinstance(settings, NoticesSettings):
-        raise Fault("MISCONFIGURED", "The settings of notices are not known")
-    return settings
 
 
 async def _claim(services: Services, now: datetime, most: int) -> Sequence[Row[Any]]:

@@ -7,8 +7,8 @@ from typing import Final
 
 from sqlalchemy import delete, select
 
-from crm_core.notices.delivering import settings_of
 from crm_core.notices.models import Notice, NoticeDelivery
+from crm_core.notices.settings import settings_of
 from crm_core.registry import Chore
 from crm_core.work import Services
 

@@ -6,16 +6,20 @@ import re
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from crm_core.errors import Language
+from crm_core.errors import Fault, Language
+
+if TYPE_CHECKING:
+    from crm_core.work import Services
 
 Seconds = Annotated[int, Field(ge=1, le=604_800)]
 _SENDER = re.compile(r"[^\s@]+@[^\s@]+")
+_MAIL_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[^\s@<>,;:\"()\[\]\\]{1,120}")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 
@@ -136,3 +140,16 @@ class NoticesSettings(BaseModel):
         if not path or not self.public_url:
             return None
         return self.public_url.rstrip("/") + "/" + path.lstrip("/")
+
+
+def settings_of(services: Services) -> NoticesSettings:
+    """The settings of this room."""
+    settings = services.registry.settings["notices"]
+    if not isinstance(settings, NoticesSettings):
+        raise Fault("MISCONFIGURED", "The settings of notices are not known")
+    return settings
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether mail can be sent there, as far as the text shows."""
+    return _MAIL_ADDRESS.fullmatch(text) is not None

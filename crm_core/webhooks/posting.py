@@ -62,11 +62,8 @@ class Poster:
             total=self._settings.timeout_seconds, sock_connect=self._settings.connect_seconds
         )
         connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(self._resolve, networks),
-            use_dns_cache=False,
-            limit=0,
-            ssl=certificates(None),
-        )
+            resolver=GuardedResolver(self._resolve, networks), use_dns_cache=False, limit=0
+        )  # what is trusted comes with each request
         return aiohttp.ClientSession(
             connector=connector, timeout=limits, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
             trust_env=False, raise_for_status=False,

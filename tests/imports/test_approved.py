@@ -18,7 +18,7 @@ from crm_core.approvals.large import Performance
 from crm_core.audit.models import AuditEntry
 from crm_core.customers.models import Customer
 from crm_core.db.unit import Unit
-from crm_core.imports import carrying, keeping
+from crm_core.imports import jobs, keeping
 from crm_core.imports.models import ImportRun, OnError
 from crm_core.imports.request import Summary
 from crm_core.interactions.models import Interaction
@@ -110,7 +110,7 @@ async def killed_in_the_middle(crm: Kit, after: int) -> None:
     services = replace(crm.services, database=database)
     context = JobContext(services, claim, runner.claims.lease, asyncio.Event())
     about = Performance.model_validate(claim.arguments)
-    task = asyncio.ensure_future(carrying.JOBS[0].run(services, context, about))
+    task = asyncio.ensure_future(jobs.JOBS[0].run(services, context, about))
     waiting = asyncio.create_task(database.reached.wait())
     async with asyncio.timeout(60):
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)

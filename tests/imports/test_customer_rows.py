@@ -16,6 +16,7 @@ from crm_core.imports.customer_rows import (
     duplicate_keys,
     parse_customer,
 )
+from crm_core.imports.files import Row
 from crm_core.imports.mapping import SPELLINGS, Subject, suggest
 from crm_core.imports.outcomes import (
     WORDING,
@@ -26,7 +27,6 @@ from crm_core.imports.outcomes import (
     Skipped,
     SkipReason,
 )
-from crm_core.imports.reading import Row
 
 AS_OF = date(2025, 10, 31)
 FIELDS = {

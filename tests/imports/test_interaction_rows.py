@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from crm_core.imports.cells import Cell
+from crm_core.imports.files import Row
 from crm_core.imports.interaction_rows import (
     CustomerLookup,
     InteractionDraft,
@@ -18,7 +19,6 @@ from crm_core.imports.interaction_rows import (
 )
 from crm_core.imports.mapping import Subject, suggest
 from crm_core.imports.outcomes import Rejected, Severity, Skipped, SkipReason
-from crm_core.imports.reading import Row
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 HEADER = ("日期时间", "客户编号", "方式", "销售顾问", "内容", "下次联系日期")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from crm_core.imports.files import Row
 from crm_core.imports.mapping import SPELLINGS, Mapping, MappingProblem, Subject, load, suggest
-from crm_core.imports.reading import Row
 
 CUSTOMERS = (
     "客户编号 客户名称 客户类型 联系人 手机 座机 微信号 身份证号/统一社会信用代码 省 市 区 详细地址 客户级别 意向车型 "

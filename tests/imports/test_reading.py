@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_core.imports.cells import Cell
-from crm_core.imports.reading import WORDING, FileFormat, UnreadableFile, digest, inspect, rows
+from crm_core.imports.files import WORDING, FileFormat, UnreadableFile
+from crm_core.imports.reading import digest, inspect, rows
 
 Rows = list[tuple[Cell, ...]]
 
