@@ -50,14 +50,14 @@ class Actor:
     def shape(self) -> bytes:
         """Everything of the actor that decides which SQL reads for him, without the ids that are bound to it.
 
-        Two actors have the same shape exactly when they are both people, or both not, and hold the same scopes with
-        the same reach in the same lines. 32 bytes, cheap to hash and to compare.
+        Two actors have the same shape exactly when they are both people, or both not, read the same language, and hold
+        the same scopes with the same reach in the same lines. 32 bytes, cheap to hash and to compare.
         """
         grants = sorted(
             (line, sorted((scope, int(reach)) for scope, reach in scopes.items()))
             for line, scopes in self.grants.items()
         )
-        decides = repr((self.is_system, self.user_id is None, grants))
+        decides = repr((self.is_system, self.user_id is None, self.language, grants))
         return hashlib.blake2b(decides.encode(), digest_size=32).digest()
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -46,7 +46,7 @@ from crm_core.graphql.fields import ObjectType
 from crm_core.graphql.late import Given, Late, Trail, Unplanned
 from crm_core.graphql.limits import Meter
 from crm_core.graphql.mutations import options_of
-from crm_core.graphql.operations import Selected, Selections
+from crm_core.graphql.operations import Selected, Selections, hidden
 from crm_core.graphql.planner import Planner
 from crm_core.graphql.plans import Plan, Plans, finished
 from crm_core.graphql.sharing import Text
@@ -157,7 +157,7 @@ class Executor:
                 return await _Mutation(self, operation, self._coerced(operation, variables), context).answer()
             values = self._values(operation, variables)
             given = Given(values, context.access, text.values if text else ())
-            return await self._query(operation, variables, given, context, own=text is None or text.own)
+            return await self._query(operation, variables, given, context, text)
         except Unplanned as why:
             return await self._interpreted(self._exact(operation, text), variables, context, why)
 
@@ -235,25 +235,28 @@ class Executor:
         variables: Mapping[str, Any],
         given: Given,
         context: Context,
-        *,
-        own: bool,
+        text: Text | None,
     ) -> Executed:
         plan = self._plan(operation, given, context, None, self._of_query(operation, context))
-        if not own and (plan.left or any(step.error for step in plan.steps)):
-            raise Unplanned("literals", "errors and other fields tell of the very document that was sent")
         values = plan.bound(given)
         try:
             answer = await context.answer(plan.sql, values)
         except Fault as fault:
-            return self._failed(operation, given, fault)
+            return self._failed(self._exact(operation, text), fault, given)
         except Exception as error:
             raise plan.objected(error) from error
         if not plan.steps and not plan.left:
             return Executed(answer)
         data, errors = await finished(orjson.loads(answer), plan, context)
+        if not errors and not plan.left:
+            return Executed(data)
+        exact = self._exact(operation, text)  # what remains tells of the very document that was sent
+        sent = _sent(operation, exact)
+        errors = [_located(error, sent) for error in errors]
         if not plan.left:
             return Executed(data, errors)
-        rest = await self._interpreted(_left_over(operation, plan), variables, context, Unplanned("resolver"))
+        left = [sent(node) for merged in plan.left.values() for node in merged]
+        rest = await self._interpreted(_left_over(exact, left), variables, context, Unplanned("resolver"))
         if not isinstance(rest.data, dict):
             return Executed(None, [*errors, *rest.errors])
         return Executed(data | rest.data, [*errors, *rest.errors])
@@ -275,15 +278,22 @@ class Executor:
 
         return build
 
-    def _failed(self, operation: Operation, given: Given, fault: Fault) -> Executed:
-        """No field could be read; each tells why."""
+    def _failed(self, operation: Operation, fault: Fault, given: Given) -> Executed:
+        """No field could be read; each tells why. Where one must not be null, the whole answer is."""
         root = self._schema.query_type
         assert root is not None
-        found = Selections(operation.fragments, Trail(given), operation.places).of(
-            root, [operation.node.selection_set]
-        )
-        errors = [located_error(fault, nodes, [key]) for key, nodes in found.items()]
-        return Executed(dict.fromkeys(found), errors)
+        selections = Selections(operation.fragments, Trail(given))
+        found = selections.of(root, [operation.node.selection_set])
+        data: dict[str, Any] = {}
+        errors: list[GraphQLError] = []
+        whole = True
+        for key, nodes in found.items():
+            name = nodes[0].name.value
+            data[key] = root.name if name == "__typename" else None
+            if name != "__typename":
+                errors.append(located_error(fault, nodes, [key]))
+                whole &= name in root.fields and not is_non_null_type(root.fields[name].type)
+        return Executed(data if whole else None, errors)
 
 
 def _signature(schema: GraphQLSchema, operation: Operation, coercers: Coercers) -> list[Declared]:
@@ -298,12 +308,46 @@ def _signature(schema: GraphQLSchema, operation: Operation, coercers: Coercers) 
     return found
 
 
-def _left_over(operation: Operation, plan: Plan) -> Operation:
+def _left_over(operation: Operation, left: Sequence[FieldNode]) -> Operation:
     """The operation with those root fields alone that no statement answers; which are wanted is decided by now."""
-    nodes = [replace(node, directives=()) for merged in plan.left.values() for node in merged]
+    nodes = [replace(node, directives=()) for node in left]
     node = replace(operation.node, selection_set=SelectionSetNode(selections=tuple(nodes)))
     document = DocumentNode(definitions=(node, *operation.fragments.values()))
     return replace(operation, document=document, node=node)
+
+
+def _sent(operation: Operation, exact: Operation) -> Callable[[Any], Any]:
+    """Finds the field of the document that was sent for one of the document that stands for it.
+
+    Documents that share one differ in literals alone, and have no fragments.
+    """
+    if exact is operation:
+        return lambda node: node
+    pairs = dict(_side_by_side(operation.node.selection_set, exact.node.selection_set))
+    return lambda node: pairs.get(id(node), node)
+
+
+def _side_by_side(here: SelectionSetNode | None, there: SelectionSetNode | None) -> Iterator[tuple[int, Any]]:
+    if here is None or there is None:
+        return
+    for one, other in zip(here.selections, there.selections, strict=True):
+        assert isinstance(one, FieldNode), "a document with fragments stands for itself alone"
+        assert isinstance(other, FieldNode)
+        yield id(one), other
+        yield from _side_by_side(one.selection_set, other.selection_set)
+
+
+def _located(error: GraphQLError, sent: Callable[[Any], Any]) -> GraphQLError:
+    """The error where its fields stand in the document that was sent."""
+    if not error.nodes:
+        return error
+    return GraphQLError(
+        error.message,
+        [sent(node) for node in error.nodes],
+        path=error.path,
+        original_error=error.original_error,
+        extensions=error.extensions,
+    )
 
 
 class _Mutation:
@@ -495,7 +539,7 @@ def _only(selected: Selected, name: str) -> Selected:
 
 def _in_order(rows: list[dict[str, Any]], ids: Sequence[Any]) -> list[dict[str, Any]]:
     """The records in the order of the ids they were asked by."""
-    by_id = {row.pop("__id"): row for row in rows}
+    by_id = {row.pop(hidden("id")): row for row in rows}
     return [by_id[key] for one in ids if (key := f"x_{one.hex}") in by_id]
 
 
@@ -503,10 +547,15 @@ def _realised(statement: Select[Any], given: Given) -> Select[Any]:
     """The statement with the values of this request, for a connection that is in the middle of its work."""
 
     def value(element: Any, **_options: Any) -> Any:
-        if isinstance(element, BindParameter) and isinstance(element.value, Late):
-            bound = element._clone()  # noqa: SLF001  # the same parameter
-            bound.value = element.value.read(given)
-            return bound
-        return None
+        late = element.value if isinstance(element, BindParameter) else None
+        if isinstance(late, Late):
+            found = late.read(given)
+        elif isinstance(late, list) and any(isinstance(one, Late) for one in late):  # spelled out in SQL
+            found = [one.read(given) for one in late]
+        else:
+            return None
+        bound = element._clone()  # noqa: SLF001  # the same parameter
+        bound.value = found
+        return bound
 
     return visitors.replacement_traverse(statement, {}, value)  # type: ignore[return-value]  # as it was given

@@ -30,12 +30,12 @@ from crm_core.graphql.access import Access
 from crm_core.graphql.execution import Executed, Executor, Operation
 from crm_core.graphql.fields import Field
 from crm_core.graphql.late import Given, Trail
-from crm_core.graphql.operations import Selections
+from crm_core.graphql.operations import Selections, hidden
 from crm_core.graphql.planner import declaration
 
 BATCH: Final = 100
 """Rows read at once, where a page may have so many."""
-_PLACE, _AFTER = "__place", "__after"
+_PLACE, _AFTER = hidden("place"), hidden("after")
 Payload: TypeAlias = "dict[str, Any]"
 
 

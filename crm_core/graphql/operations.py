@@ -39,6 +39,11 @@ _BY_VALUE = "SortDirection"
 NULL, VALUE, ABSENT = "null", "value", "absent"
 
 
+def hidden(name: str) -> str:
+    """A key of ours beside those of a client in one object: no name of GraphQL can be spelled so."""
+    return "@" + name
+
+
 class Selections:
     """The selections of one operation, seen by one request."""
 

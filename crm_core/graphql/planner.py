@@ -22,7 +22,7 @@ from crm_core.graphql.filters import is_uneven, predicate
 from crm_core.graphql.interpreter import LISTING_LIMIT, refuse_if_denied
 from crm_core.graphql.json_sql import Json, Pairs, Sql, needed, words, writer
 from crm_core.graphql.late import Late, Unplanned
-from crm_core.graphql.operations import Selections
+from crm_core.graphql.operations import Selections, hidden
 from crm_core.graphql.paging import Key, Page, behind, decode, keys_of, listed, page_of
 from crm_core.graphql.values import sql_type
 
@@ -180,7 +180,7 @@ class Planner:
         pairs = self.selected(target, row, path, nodes)
         hits = among(t.c.id, wanted, sql_type(Id(target.prefix or "x")), self.access.dialect)
         rows = select().select_from(t).where(hits, *self._rule(target, t, self._few))
-        return self.json.many([*pairs, ("__id", self._id_text(row))], rows)
+        return self.json.many([*pairs, (hidden("id"), self._id_text(row))], rows)
 
     def _id_text(self, row: Row) -> Sql:
         return self.json.value(row.outward(row.table.c.id), Id("x"))
@@ -260,7 +260,7 @@ class Planner:
         needs: dict[str, Callable[[Any], Any]] = {}
         for name in declared.needs:
             written, needs[name] = needed(self.json, row.outward(row.table.c[name]))
-            pairs["__" + name] = written
+            pairs[hidden(name)] = written
         shape = self.schema.get_type(kind.name)
         assert isinstance(shape, GraphQLObjectType)
         type_ = shape.fields[declared.name].type

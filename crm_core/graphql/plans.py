@@ -23,6 +23,7 @@ from crm_core.graphql.access import Access
 from crm_core.graphql.context import Context
 from crm_core.graphql.interpreter import computed, failed
 from crm_core.graphql.late import Given, Late, Read, Trail, Unplanned
+from crm_core.graphql.operations import hidden
 from crm_core.graphql.planner import Planner, Step
 from crm_core.graphql.values import shown
 
@@ -92,16 +93,16 @@ class Plans:
     def find(self, key: Hashable, given: Given, build: Build, *, keep: bool = False) -> Plan:
         """The plan for this request: remembered, or built now; `keep` its statement as well.
 
-        Raises `Unplanned`, which is remembered too.
+        Raises `Unplanned`, which is remembered too, unless it is about a value of this request.
         """
         root = self._roots.get(key)
-        if root is None:
-            root = self._roots[key] = _Branch()
-        else:
+        if root is not None:
             self._roots.move_to_end(key)
-        found = root.find(given)
+        found = root.find(given) if root is not None else None
         if found is None:
+            root = root or _Branch()
             found = self._built(given, build, root)
+            self._roots[key] = root
             if not keep and isinstance(found, Plan):
                 found.statement = None
             self._size += 1
@@ -300,7 +301,7 @@ async def finished(
     for step in plan.steps:
         for name in step.needs:
             for one, _ in _places(data, step.path, None):
-                one.pop("__" + name, None)
+                one.pop(hidden(name), None)
     return data, errors
 
 
@@ -326,7 +327,7 @@ async def _ask(
     step: Step, places: Sequence[tuple[dict[str, Any], Path | None]], context: Context
 ) -> list[GraphQLError]:
     errors: list[GraphQLError] = []
-    rows = [{name: read(one["__" + name]) for name, read in step.needs.items()} for one, _ in places]
+    rows = [{name: read(one[hidden(name)]) for name, read in step.needs.items()} for one, _ in places]
     values: Sequence[Any]
     try:
         values = await computed(step.declared, rows, context)

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Integer, String, cast, literal_column, true
+from sqlalchemy import Integer, String, cast, literal, literal_column, true
 
 from crm_core.actors import Reach
 from crm_core.db.reader import EACH_TIME
+from crm_core.errors import Language
 from crm_core.graphql.build import core_schema
 from crm_core.graphql.execution import Executor
 from crm_core.graphql.fields import Filter, whole
@@ -67,6 +68,21 @@ async def test_documents_that_differ_in_literals_and_spacing_share_a_statement(
     assert await names(crm, text.replace(" ", "  ") % "north 2") == ["north 2"]
     assert await names(crm, "# again\n" + text % "\\u0065ast 0") == ["east 0"]
     assert built(crm) == once
+
+
+async def test_what_a_shared_document_cannot_answer_is_told_of_the_one_that_was_sent(
+    crm: Kit, items: list[Item]
+) -> None:
+    """Roots of Python, refused fields and functions that fail: with later literals too one statement reads the rest."""
+    clerk = await crm.actor("clerk", {"shelf.read": Reach.LINE}, lines=("east",))
+    text = '{ viewer { name } shelfItems(where: {name: {eq: "%s"}}) { nodes { name secret } } }'
+    for name in ("east 1", "east 2", "a longer name than the others"):
+        answer = await crm.ask(text % name, clerk)
+        plain = await crm.ask(text % name, clerk, compiled=False)
+        assert answer.compiled
+        assert (answer.data, answer.errors) == (plain.data, plain.errors)
+        assert bool(answer.errors) is name.startswith("east")
+    assert built(crm) == 1
 
 
 async def test_a_literal_that_is_no_value_of_its_type_is_refused_in_a_shared_document(
@@ -194,6 +210,23 @@ async def test_a_filter_that_looks_at_a_part_not_known_yet_is_not_compiled(
     assert (await crm.ask("{ shelfItems(where: {longName: 0}) { nodes { name } } }")).reason == "filter"
 
 
+async def test_what_is_read_in_another_language_has_a_statement_of_its_own(
+    crm: Kit, items: list[Item]
+) -> None:
+    declared = crm.services.registry.types["ShelfItem"].fields
+
+    def by_language(t: Any, a: Any) -> Any:
+        return literal("zh ") + t.c.name if a.actor.language == "zh-CN" else literal("en ") + t.c.name
+
+    declare(crm, fields=tuple(replace(f, sql=by_language) if f.name == "note" else f for f in declared))
+    languages: list[tuple[Language, str]] = [("en", "en "), ("zh-CN", "zh "), ("en", "en ")]
+    for language, begins in languages:
+        who = replace(crm.administrator, language=language)
+        answer = await crm.ask("{ shelfItems(first: 1) { nodes { note } } }", who)
+        assert answer.compiled
+        assert answer.data == {"shelfItems": {"nodes": [{"note": f"{begins}east 0"}]}}
+
+
 async def test_a_rule_that_asks_whether_one_is_in_teams_is_never_shared(crm: Kit, items: list[Item]) -> None:
     def rule(t: Any, access: Any, _scope: str) -> Any:
         return true() if access.actor.teams.get("east") else t.c.name == "east 0"
@@ -291,6 +324,21 @@ async def test_a_mutation_and_what_it_shows_is_read_by_one_statement(crm: Kit) -
     assert (shown["name"], shown["shouted"], shown["children"]) == ("new", "NEW", {"totalCount": 0})
 
 
+async def test_a_payload_is_read_before_the_commit_with_the_values_of_this_request(crm: Kit) -> None:
+    """What a dry run shows is read on the connection that writes; a list spelled out in SQL among its values."""
+    among = Filter("longName", int, "By names.", lambda t, _a, n: t.c.name.in_([f"k{i}" for i in range(n)]))
+    declare(crm, filters=(among,))
+    document = """mutation ($n: Int, $dry: Boolean) { shelfAdd(input: {name: "new"}, line: "east", dryRun: $dry) {
+      shelfItem { name children(where: {longName: $n}) { totalCount } } userErrors { code } } }"""
+    for n in (2, 1, 3):
+        for dry in (True, False):
+            answer = await crm.ask(document, n=n, dry=dry)
+            assert answer.errors == []
+            assert answer.compiled
+            assert answer.data is not None
+            assert answer.data["shelfAdd"]["shelfItem"] == {"name": "new", "children": {"totalCount": 0}}
+
+
 async def test_what_the_database_objects_to_is_answered_by_the_interpreter(
     crm: Kit, items: list[Item]
 ) -> None:
@@ -326,6 +374,42 @@ async def test_old_plans_are_forgotten(crm: Kit, items: list[Item]) -> None:
     for first in range(10):
         await crm.data(f"{{ shelfItems(first: {first}) {{ totalCount }} }}", compiled=True)
     assert executor.plans.size <= 3
+
+
+async def test_documents_whose_values_cannot_be_read_are_not_remembered(crm: Kit, items: list[Item]) -> None:
+    plans = crm.executor.plans = Plans(crm.database.reads.dialect, most=3)
+    for number in range(10):
+        answer = await crm.ask(
+            f'{{ a{number}: shelfItems(after: "no cursor") {{ totalCount nodes {{ id }} }} }}'
+        )
+        assert answer.codes == ["INVALID_PAGE"]
+    assert len(plans._roots) <= 3  # what it holds is what the test is about
+
+
+@pytest.mark.parametrize("crm_settings", [{"limits": Limits(statement_seconds=0.3)}])
+async def test_of_a_statement_that_took_too_long_every_field_tells(crm: Kit, items: list[Item]) -> None:
+    slow = literal_column(
+        "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300000000) SELECT count(*) FROM n)"
+        if crm.database.dialect == "sqlite"
+        else "(SELECT count(pg_sleep(20)))",
+        Integer(),
+    )
+    declared = crm.services.registry.types["ShelfItem"].fields
+    declare(
+        crm, fields=tuple(replace(f, sql=lambda _t, _a: slow) if f.name == "amount" else f for f in declared)
+    )
+    one = "{ __typename a: shelfItem(id: %s) { amount } b: shelfItem(id: %s) { name } }"
+    key = f'"she_{items[0].id.hex}"'
+    answer = await crm.ask(one % (key, key))
+    assert answer.data == {"__typename": "Query", "a": None, "b": None}
+    assert [(error["path"], error["extensions"]["code"]) for error in answer.errors] == [
+        (["a"], "STATEMENT_TIMEOUT"),
+        (["b"], "STATEMENT_TIMEOUT"),
+    ]
+    both = f"{{ shelfItem(id: {key}) {{ amount }} shelfItems {{ totalCount }} viewer {{ name }} }}"
+    answer = await crm.ask(both)
+    assert answer.data is None, "shelfItems is never null"
+    assert {error["extensions"]["code"] for error in answer.errors} == {"STATEMENT_TIMEOUT"}
 
 
 def test_sqlite_has_what_statements_need() -> None:

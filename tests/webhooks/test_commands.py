@@ -14,6 +14,7 @@ from crm_core.audit.models import AuditEntry
 from crm_core.outbox.models import OutboxEvent
 from crm_core.webhooks.forgetting import forget
 from crm_core.webhooks.models import WebhookEndpoint
+from crm_core.webhooks.secrets import asker
 from tests.webhooks.conftest import SCOPES, Post
 from tests.webhooks.sinks import Reply
 
@@ -83,6 +84,22 @@ async def test_a_secret_made_here_is_shown_in_that_answer_alone(post: Post) -> N
 async def test_a_secret_of_ones_own_is_never_shown(post: Post) -> None:
     made = (await post.create(secret=OWN_SECRET))["webhookEndpoint"]
     assert made["secret"] is None
+
+
+async def test_no_name_a_client_gives_makes_a_secret_of_another_time_shown(post: Post) -> None:
+    """He calls an endpoint by the digest that stands for who was shown the secret, and asks for it by that column's name."""
+    made = (await post.create(secret=OWN_SECRET))["webhookEndpoint"]
+    scopes = {"webhook.manage": Reach.LINE, "webhook.read": Reach.LINE, "customer.read": Reach.LINE}
+    li = await post.crm.actor("li", scopes)
+    change = """mutation ($i: WebhookUpdateInput!) { webhookUpdate(input: $i, line: "east") { userErrors { code } } }"""
+    named = {"id": made["id"], "name": asker(li.user_id, "test")}
+    assert (await post.crm.data(change, li, i=named))["webhookUpdate"]["userErrors"] == []
+    document = "{ webhookEndpoints { nodes { secret __secret_asker: name __secret_at: updatedAt secret_asker: name } } }"
+    for compiled in (None, False):
+        found = await post.crm.data(document, li, compiled=compiled)
+        (shown,) = found["webhookEndpoints"]["nodes"]
+        assert shown["secret"] is None
+        assert OWN_SECRET not in str(found)
 
 
 async def test_secrets_stand_in_no_table_audit_event_or_log(post: Post) -> None:
