@@ -48,8 +48,8 @@ def _actor(world: World, chance: random.Random, user: UUID, form: str) -> Actor:
     grants = {line: _scopes(world, chance, form) for line in sorted(lines)}
     teams = {line: _teams(world, user, line) for line in sorted(lines)}
     if form == "mixed" and chance.random() < 0.7:
-        teams = {line: found | _some(world, chance, line) for line, found in teams.items()}
-    subtree = {line: _below(world, found) for line, found in teams.items()}
+        teams = {line: found | some(world, chance, line) for line, found in teams.items()}
+    subtree = {line: below(world, found) for line, found in teams.items()}
     actor = Actor(user, f"{form} in {'+'.join(sorted(lines))}", grants, teams, subtree)
     if form == "teamless":
         return replace(actor, teams={}, subtree={})
@@ -81,12 +81,14 @@ def _teams(world: World, user: UUID, line: str) -> frozenset[UUID]:
     )
 
 
-def _some(world: World, chance: random.Random, line: str) -> frozenset[UUID]:
+def some(world: World, chance: random.Random, line: str) -> frozenset[UUID]:
+    """Some teams of a line."""
     of_line = [t["id"] for t in world.rows["teams"] if t["line"] == line]
     return frozenset(chance.sample(of_line, min(len(of_line), chance.choice((0, 1, 2)))))
 
 
-def _below(world: World, teams: frozenset[UUID]) -> frozenset[UUID]:
+def below(world: World, teams: frozenset[UUID]) -> frozenset[UUID]:
+    """These teams with all below them."""
     found = set(teams)
     while True:
         more = {t["id"] for t in world.rows["teams"] if t["parent_id"] in found} - found

@@ -60,7 +60,9 @@ ALIASES = (
     "value",
     "data",
     "line",
-    "__x"[2:],
+    "cursor_",
+    "__id",
+    "__place",
     "f_id",
     "parent",
     "t",
@@ -281,7 +283,9 @@ class _Writer:
         key = name
         if self.aliases > 0 and self.chance.random() < 0.25:
             self.aliases -= 1
-            key = self.chance.choice((*ALIASES, LONG + self.chance.choice("xy")))
+            key = self.chance.choice(
+                (*ALIASES, LONG + self.chance.choice("xy"), *self._read_along(kind.name))
+            )
         for number in range(3):
             use = scope.uses.get(key)
             if use is None:
@@ -299,6 +303,11 @@ class _Writer:
             key = f"{name}_{len(scope.uses)}_{number}"
             self.aliases -= 1
         return None
+
+    def _read_along(self, kind: str) -> list[str]:
+        """Names as a server might give to columns that it reads along for functions in Python."""
+        declared = self.pools.types.get(kind)
+        return [f"__{name}" for field_ in (declared.fields if declared else ()) for name in field_.needs]
 
     def _node(self, scope: Scope, depth: int) -> str:
         """Selection on the interface Node: per type, on Node itself, nested."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from crm_core.graphql.build import core_schema
 from crm_core.graphql.fields import Field
 from crm_core.testing.kit import Kit
 from tests.fuzz.actors import actors, administrator
+from tests.fuzz.again import changed, twin
 from tests.fuzz.comparing import Said, say, shrunk
 from tests.fuzz.data import World, described, put
 from tests.fuzz.documents import Document, Generator
@@ -21,6 +23,8 @@ from tests.fuzz.pools import Pools, paths
 ENOUGH = 8
 """So many kinds of differences are reported in full; a run ends when there are more."""
 SHARE = 0.95
+AGAIN = 3
+"""Every so manieth document is asked once more."""
 
 
 @dataclass
@@ -29,6 +33,10 @@ class Findings:
 
     database: str
     documents: int = 0
+    again: int = 0
+    """So many were asked once more, by somebody else and with other values."""
+    remembered: int = 0
+    """So many of these by a statement built before."""
     python: int = 0
     """Documents whose every root is answered by Python or by introspection: there is nothing to compile."""
     valid: int = 0
@@ -47,7 +55,8 @@ class Findings:
     def line(self, seed: int) -> str:
         """The result in one line."""
         return (
-            f"documents {self.documents} ({self.python} of Python alone)  compiled {100 * self.share:.1f} %  differences {self.differences}  "
+            f"documents {self.documents} ({self.python} of Python alone; {self.again} asked again, {self.remembered} by an old plan)  "
+            f"compiled {100 * self.share:.1f} %  differences {self.differences}  "
             f"({self.database}) seed {seed}"
         )
 
@@ -92,7 +101,10 @@ class Fuzz:
     async def run(self, numbers: Sequence[int]) -> None:
         """Ask the documents of these numbers."""
         for number in numbers:
-            await self.one(number, self.generator.document(number), self.actor(number))
+            asked, actor = self.generator.document(number), self.actor(number)
+            await self.one(number, asked, actor)
+            if number % AGAIN == 0:
+                await self.again(number, asked, actor)
             if any(len(f.kinds) >= ENOUGH for f in self.found.values()) or len(self.between) >= ENOUGH:
                 break
 
@@ -104,15 +116,35 @@ class Fuzz:
             compiled = await say(crm, asked, actor, self.known, compiled=True)
             plain[name] = interpreted
             self._count(self.found[name], interpreted, compiled)
-            if interpreted.broke or compiled.broke or not interpreted.same_as(compiled):
-                self.found[name].differences += 1
-                kind = kind_of(interpreted, compiled, len(self.found[name].kinds))
-                if kind not in self.found[name].kinds:
-                    self.found[name].kinds[kind] = await self._difference(number, asked, actor, name)
+            await self._compared(number, asked, actor, name, interpreted, compiled)
         first, *others = plain
         for other in others:
             if not plain[first].broke and not plain[other].broke and not plain[first].alike(plain[other]):
                 self.between.append(await self._between(number, asked, actor, first, other))
+
+    async def again(self, number: int, asked: Document, actor: Actor) -> None:
+        """Ask a document once more where it was asked just now, as somebody else and with other values."""
+        chance = random.Random(f"again:{self.seed}:{number}")
+        other = twin(self.world, actor, chance)
+        asked = changed(asked, self.pools, chance)
+        for name, crm in self.kits.items():
+            found, built = self.found[name], crm.executor.plans.built
+            compiled = await say(crm, asked, other, self.known, compiled=True)
+            found.again += 1
+            found.remembered += compiled.compiled and crm.executor.plans.built == built
+            interpreted = await say(crm, asked, other, self.known, compiled=False)
+            await self._compared(number, asked, other, name, interpreted, compiled)
+
+    async def _compared(
+        self, number: int, asked: Document, actor: Actor, name: str, interpreted: Said, compiled: Said
+    ) -> None:
+        if not interpreted.broke and not compiled.broke and interpreted.same_as(compiled):
+            return
+        found = self.found[name]
+        found.differences += 1
+        kind = kind_of(interpreted, compiled, len(found.kinds))
+        if kind not in found.kinds:
+            found.kinds[kind] = await self._difference(number, asked, actor, name)
 
     def _count(self, found: Findings, interpreted: Said, compiled: Said) -> None:
         found.documents += 1
