@@ -29,6 +29,8 @@ from graphql import (
     ValueNode,
     VariableDefinitionNode,
     Visitor,
+    get_nullable_type,
+    is_list_type,
     value_from_ast,
     visit,
 )
@@ -135,6 +137,12 @@ class Sharing:
         return found
 
 
+def _single(type_: Any) -> Any:
+    """The type of one value, where a list is expected and may be given as its only item."""
+    plain = get_nullable_type(type_) if type_ is not None else None
+    return _single(plain.of_type) if is_list_type(plain) else type_
+
+
 def _remember(known: OrderedDict[str, Any], key: str, value: Any, most: int) -> None:
     known[key] = value
     if len(known) > most:
@@ -223,7 +231,7 @@ class _Finder(Visitor):
     def _literal(self, node: ValueNode) -> None:
         fixed = self._elsewhere or not self._within or self._within[-1] in _SIZES
         if not fixed and node.loc is not None:
-            self.opened.append((node.loc.start, self._info.get_input_type()))
+            self.opened.append((node.loc.start, _single(self._info.get_input_type())))
 
     def enter_int_value(self, node: IntValueNode, *_more: Any) -> None:
         self._literal(node)

@@ -48,6 +48,8 @@ OFTEN: Mapping[str, int] = {
     "customer": 3,
 }
 LONG = "a_key_that_is_longer_than_a_name_in_postgresql_may_be_which_is_63_bytes_"
+ALONE = 0.25
+"""How often a list of one is written as its only item, or given so."""
 _VARIABLE = re.compile(r"\$(z?v\d+)\b")
 ALIASES = (
     "a",
@@ -597,6 +599,8 @@ class _Writer:
             known = [(k, v, plain.fields[k].type) for k, v in value.items() if k in plain.fields]
             return "{" + ", ".join(f"{k}: {self.emit(v, t)}" for k, v, t in known) + "}"
         if isinstance(value, list) and isinstance(plain, GraphQLList):
+            if len(value) == 1 and value[0] is not None and self.chance.random() < ALONE:
+                return literal(value[0], ascii_only=self.chance.random() < 0.3)
             return "[" + ", ".join(self.emit(one, plain.of_type) for one in value) + "]"
         return literal(value, ascii_only=self.chance.random() < 0.3)
 
@@ -616,7 +620,8 @@ class _Writer:
             return f"${name}"
         if form < 0.3 and value is not None and not self.bad and not isinstance(type_, GraphQLNonNull):
             self.definitions[name] = f"{plain} = {literal(value)}"
-        self.values[name] = value
+        alone = isinstance(value, list) and len(value) == 1 and value[0] is not None
+        self.values[name] = value[0] if alone and self.chance.random() < ALONE else value
         return f"${name}"
 
 

@@ -70,6 +70,15 @@ async def test_documents_that_differ_in_literals_and_spacing_share_a_statement(
     assert built(crm) == once
 
 
+@pytest.mark.parametrize("form", ['name: {in: "%s"}', 'name: {in: ["%s"]}', 'and: {name: {in: "%s"}}'])
+async def test_a_list_may_be_given_as_its_only_item(crm: Kit, items: list[Item], form: str) -> None:
+    for name in ("east 1", "north 2", "none"):
+        document = f"{{ shelfItems(where: {{ {form % name} }}) {{ nodes {{ name }} }} }}"
+        assert await names(crm, document) == [one.name for one in items if one.name == name]
+    refused = "{ shelfItems(where: { " + form % "x\\u0000" + " }) { totalCount } }"
+    assert (await crm.ask(refused)).codes == ["INVALID_FILTER"]
+
+
 async def test_what_a_shared_document_cannot_answer_is_told_of_the_one_that_was_sent(
     crm: Kit, items: list[Item]
 ) -> None:
