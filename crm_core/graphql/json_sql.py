@@ -130,13 +130,13 @@ class _PostgresJson(Json):
         return _POSTGRES.get(_family(type_), _as_text)(sql, type_)
 
     def inline(self, pairs: Pairs, rows: CTE | None = None) -> Sql:
-        if any(len(key.encode()) > LONGEST_NAME for key, _ in pairs):
+        if not _fit_columns(pairs):
             found = self._spelled(pairs)
             return found if rows is None else select(found).add_cte(rows, nest_here=True).scalar_subquery()
         return self._row(select(*_labelled(pairs)), rows)
 
     def _spelled(self, pairs: Pairs) -> Sql:
-        """An object with names too long for columns, as text put together."""
+        """An object whose fields cannot be columns, as text put together."""
         parts: list[Sql] = []
         for key, value in pairs:
             opening = "," if parts else "{"
@@ -145,7 +145,7 @@ class _PostgresJson(Json):
         return cast(Joined(words(""), *parts, words("}" if parts else "{}")), JSON)
 
     def one(self, pairs: Pairs, rows: Select[Any], *, sure: bool = False) -> Sql:
-        if any(len(key.encode()) > LONGEST_NAME for key, _ in pairs):
+        if not _fit_columns(pairs):
             return rows.add_columns(self.inline(pairs).label("o")).scalar_subquery()
         return self._row(rows.add_columns(*_labelled(pairs)))
 
@@ -156,7 +156,7 @@ class _PostgresJson(Json):
 
     def many(self, pairs: Pairs, rows: Select[Any]) -> Sql:
         name = self._name()
-        if any(len(key.encode()) > LONGEST_NAME for key, _ in pairs):
+        if not _fit_columns(pairs):
             inner, item = rows.add_columns(self.inline(pairs).label("o")), f"{name}.o"
         else:
             inner, item = rows.add_columns(*_labelled(pairs)), name
@@ -251,6 +251,11 @@ def writer(dialect: str) -> Json:
 def _typed(value: Sql) -> Sql:
     """PostgreSQL does not know what type a bare constant has."""
     return cast(value, Text) if isinstance(value, ColumnClause) and isinstance(value.type, String) else value
+
+
+def _fit_columns(pairs: Pairs) -> bool:
+    """Whether fields can be columns of a row: there must be some, with names of a length that columns may have."""
+    return bool(pairs) and all(len(key.encode()) <= LONGEST_NAME for key, _ in pairs)
 
 
 def _labelled(pairs: Pairs) -> list[Sql]:

@@ -23,7 +23,7 @@ from tests.fuzz.pools import Pools, paths
 ENOUGH = 8
 """So many kinds of differences are reported in full; a run ends when there are more."""
 SHARE = 0.95
-AGAIN = 3
+AGAIN = 4
 """Every so manieth document is asked once more."""
 
 

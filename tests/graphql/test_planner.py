@@ -70,6 +70,20 @@ async def test_documents_that_differ_in_literals_and_spacing_share_a_statement(
     assert built(crm) == once
 
 
+async def test_an_object_of_which_everything_is_left_out_is_empty(crm: Kit, items: list[Item]) -> None:
+    key = f"she_{items[0].id.hex}"
+    document = """query ($id: ID!, $no: Boolean = true) { shelfItem(id: $id) { name @skip(if: $no) }
+      shelfItems(first: 2) { nodes { id @skip(if: $no) children { nodes { id @skip(if: $no) } } } edges { node { id @skip(if: $no) } }
+        pageInfo { endCursor @skip(if: $no) } } }"""
+    nothing: dict[str, Any] = {}
+    for compiled in (True, False):
+        found = await crm.data(document, compiled=compiled, id=key)
+        assert found["shelfItem"] == nothing
+        assert found["shelfItems"]["nodes"] == [{"children": {"nodes": []}}] * 2
+        assert found["shelfItems"]["edges"] == [{"node": nothing}] * 2
+        assert found["shelfItems"]["pageInfo"] == nothing
+
+
 @pytest.mark.parametrize("form", ['name: {in: "%s"}', 'name: {in: ["%s"]}', 'and: {name: {in: "%s"}}'])
 async def test_a_list_may_be_given_as_its_only_item(crm: Kit, items: list[Item], form: str) -> None:
     for name in ("east 1", "north 2", "none"):
