@@ -44,7 +44,7 @@ fix: setup ## format and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## run all tests, on SQLite and PostgreSQL
+test: setup ## run the tests on SQLite and PostgreSQL, without those of test-long
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-long: setup ## run the tests that take long, 100,000 random documents among them
@@ -71,7 +71,7 @@ bench-approvals: setup ## measure holding, signing and the inbox on PostgreSQL; 
 bench-delivery: setup ## measure events on their way to a receiver of webhooks; ARGS="--scale 0.1 --only postgresql --json FILE …"
 	@$(BIN)/python -m benchmarks.delivery $(ARGS)
 
-explain: setup ## which indexes every query uses on 1,000,000 interactions; ARGS="--keep FOLDER --only NAME --plans FILE …"
+explain: setup ## which indexes every query uses on 1,000,000 interactions; needs ARGS="--keep FOLDER", takes --only NAME --plans FILE … too
 	@$(BIN)/python -m benchmarks.explain $(ARGS)
 
 demo: setup graphiql ## install, load a demo company and serve it on CRM_PORT

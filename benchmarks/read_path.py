@@ -88,8 +88,6 @@ def _sqlite(given: argparse.Namespace, folder: Path) -> str:
 
 def _compared(given: argparse.Namespace, deployment: Deployment, database: int | None) -> str:
     names = given.contestants.split(",") if given.contestants else list(CONTESTANTS)
-    if deployment.dialect == "sqlite":
-        names = [name for name in names if name != "plain"]
     if not has_planner():
         print("this product reads by its interpreter alone: `product` and `interpreter` are the same")
     connections = given.connections or (1 if deployment.dialect == "sqlite" else 16)

@@ -52,11 +52,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 Clock = Callable[[], datetime]
-COLLECTED_AFTER: Final = (1_000, 2, 2)
-"""New objects, then collections of the younger generation, after which the garbage collector looks again.
-
-What a statement is built from leaves cycles behind: looked for more seldom, they pile up to tens of MiB.
-"""
+COLLECTED_AFTER: Final = (5_000, 5, 3)
+"""New objects, then collections of the younger generation, after which the garbage collector looks again."""
 REACH_SECONDS: Final = 2.0
 """How often a process that only works in the background tries whether the database answers."""
 

@@ -286,6 +286,7 @@ async def _filled(url: str) -> None:
 
 async def indexed(url: str) -> None:
     """Give a kept database the indexes that the models have won since; revisions do not know of them."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's
     connection = await asyncpg.connect(url)
     try:
         known = {row[0] for row in await connection.fetch("SELECT indexname FROM pg_indexes")}
@@ -293,6 +294,6 @@ async def indexed(url: str) -> None:
             for index in table.indexes:
                 if index.name not in known:
                     print(f"making {index.name}", flush=True)
-                    await connection.execute(str(CreateIndex(index).compile(dialect=postgresql.dialect())))
+                    await connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
     finally:
         await connection.close()

@@ -14,12 +14,15 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
 
 import uvloop
 
 PATIENCE: Final = 4
+LONGEST: Final = 30.0
+"""Seconds after which a slice ends even without a single answer."""
 TICK: Final = os.sysconf("SC_CLK_TCK")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -158,9 +161,12 @@ async def load(given: dict[str, Any]) -> dict[str, Any]:
     await asyncio.sleep(given["warm_up"])
     before = _used(given)
     began, tally.measuring = time.perf_counter(), True
-    for _ in range(PATIENCE):  # a slow server is given time for a few answers
+    for turn in count(1):  # a slow server is given time for a few answers
         await asyncio.sleep(given["seconds"])
         if len(tally.seconds) >= 2 * given["connections"]:
+            break
+        some = tally.seconds or tally.errors or time.perf_counter() - began > LONGEST
+        if turn >= PATIENCE and some:
             break
     tally.measuring = False
     passed = time.perf_counter() - began

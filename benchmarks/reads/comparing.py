@@ -44,17 +44,20 @@ def _answers(one: Contestant, actor: str, operation: str, given: Sequence[Varian
 
 
 def _difference(operation: str, name: str, mine: Any, its: Any) -> str | None:
-    left, right = mine["data"], its["data"]
-    if name == "plain":
-        left, right = list(_ids(left)), list(_ids(right))
-        if operation == "M1":
-            left, right = [key[:4] for key in left], [key[:4] for key in right]
-    else:
-        without = OWN if operation == "M1" else {"endCursor"}
-        left, right = _without(left, without), _without(right, without)
+    left, right = (_bare(one["data"]) if name == "plain" else one["data"] for one in (mine, its))
+    without = OWN if operation == "M1" else {"endCursor"}
+    left, right = _without(left, without), _without(right, without)
     if left == right:
         return None
     return f"expected {json.dumps(left, ensure_ascii=False)[:400]} found {json.dumps(right, ensure_ascii=False)[:400]}"
+
+
+def _bare(value: Any) -> Any:
+    """An answer as the plain server gives it: lists for connections, records for payloads."""
+    if isinstance(value, Mapping):
+        inner = next((value[name] for name in ("nodes", "interaction") if name in value), None)
+        return {name: _bare(one) for name, one in value.items()} if inner is None else _bare(inner)
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _ids(value: Any) -> Iterator[str]:

@@ -21,6 +21,14 @@ from benchmarks.reads.wire import Caller
 from crm_core import ids
 
 Named = dict[str, Any]
+PRAGMAS: Final = (
+    "busy_timeout=5000",
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "cache_size=-16000",
+)
+"""How a connection is set, as the product sets its own."""
 
 
 class SqliteRules(Rules):
@@ -207,13 +215,7 @@ def _caller_values(caller: Caller) -> Named:
 def opened(file: str) -> sqlite3.Connection:
     """A connection as the product has it."""
     connection = sqlite3.connect(file, isolation_level=None, cached_statements=64)
-    for pragma in (
-        "busy_timeout=5000",
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "cache_size=-16000",
-    ):
+    for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     return connection
 

@@ -69,9 +69,14 @@ def _table(before: list[Figure], after: list[Figure], scale: float) -> str:
         small = known[one.operation, one.actor, one.contestant]
         rows.append(
             (one.operation, one.actor, one.contestant, f"{small.p50:.2f}", f"{one.p50:.2f}",
-             f"{one.p50 / small.p50:.2f}", f"{small.p99:.2f}", f"{one.p99:.2f}", f"{one.p99 / small.p99:.2f}",
+             _ratio(one.p50, small.p50), f"{small.p99:.2f}", f"{one.p99:.2f}", _ratio(one.p99, small.p99),
              f"{small.database_cpu:.3f}", f"{one.database_cpu:.3f}")
         )  # fmt: skip
     return (
         f"{report.aligned(rows)}\n\nbefore: scale {scale / TIMES:g}, after: scale {scale:g}, one connection"
     )
+
+
+def _ratio(after: float, before: float) -> str:
+    """Nothing where no answer came in time."""
+    return f"{after / before:.2f}" if before else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +11,19 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import strawberry
-from sqlalchemy import ColumnElement, and_, case, false, func, literal_column, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -34,6 +46,8 @@ from crm_core.outbox.models import OutboxEvent
 
 CONNECTIONS: Final = 10
 CHANNELS: Final = {"call": "PHONE", "wechat": "WECHAT", "sms": "SMS"}
+Search = Callable[[str], Select[UUID]]
+"""Ids of the customers in whose search tokens two characters stand; each database has its own index for it."""
 
 
 def moment(value: datetime) -> str:
@@ -100,9 +114,10 @@ def visible_users(caller: Caller) -> ColumnElement[bool]:
 class Loading:
     """The dataloaders of one request."""
 
-    def __init__(self, engine: AsyncEngine, caller: Caller) -> None:
+    def __init__(self, engine: AsyncEngine, search: Search, caller: Caller) -> None:
         """`caller`: who asks."""
         self.engine = engine
+        self.search = search
         self.caller = caller
         self._several: dict[tuple[str, int], DataLoader[UUID, list[Any]]] = {}
 
@@ -371,13 +386,7 @@ class Query:
         if grade is not None:
             statement = statement.where(_first_grade(caller) == grade)
         if search is not None:
-            token = f"b{ord(search[0]):x}x{ord(search[1]):x}"
-            found = select(SearchDocument.subject_id).where(
-                case((SearchDocument.kind == literal_column("'Customer'"), SearchDocument.tokens)).op("@>")(
-                    [token]
-                )
-            )
-            statement = statement.where(CustomerRow.id.in_(found))
+            statement = statement.where(CustomerRow.id.in_(info.context.search(search)))
         rows = await info.context.rows(statement.order_by(CustomerRow.id.desc()).limit(first))
         return [one for row in rows if (one := customer(row)) is not None]
 
@@ -474,35 +483,54 @@ def _json(value: Any) -> Any:
 class Server(GraphQL[Loading, None]):
     """Gives every request its loaders."""
 
-    def __init__(self, schema: strawberry.Schema, engine: AsyncEngine, known: dict[str, Caller]) -> None:
+    def __init__(
+        self, schema: strawberry.Schema, engine: AsyncEngine, search: Search, known: dict[str, Caller]
+    ) -> None:
         """`known`: callers by token."""
         super().__init__(schema)
         self._engine = engine
+        self._search = search
         self._callers = known
 
     async def get_context(self, request: Any, response: Any) -> Loading:
         """The loaders of the request."""
-        return Loading(self._engine, wire.caller_of(request, self._callers))
+        return Loading(self._engine, self._search, wire.caller_of(request, self._callers))
 
 
-def app(address: str, known: dict[str, Caller]) -> Starlette:
+def app(engine: AsyncEngine, search: Search, known: dict[str, Caller]) -> Starlette:
     """The server of one deployment."""
-    engine = create_async_engine(
-        address.replace("postgresql://", "postgresql+asyncpg://"),
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-        connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}},
-    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await engine.dispose()
 
-    served = Server(strawberry.Schema(Query, Mutation), engine, known)
+    served = Server(strawberry.Schema(Query, Mutation), engine, search, known)
     return Starlette(routes=[Route("/graphql", served)], lifespan=lifespan)
+
+
+# -- what is PostgreSQL's own; `plain_sqlite` has the same for SQLite
+
+
+def token_of(text: str) -> str:
+    """The search token of two characters."""
+    return f"b{ord(text[0]):x}x{ord(text[1]):x}"
+
+
+def _opened(address: str) -> AsyncEngine:
+    return create_async_engine(
+        address.replace("postgresql://", "postgresql+asyncpg://"),
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}},
+    )
+
+
+def _searched(text: str) -> Select[UUID]:
+    tokens = case((SearchDocument.kind == literal_column("'Customer'"), SearchDocument.tokens))
+    return select(SearchDocument.subject_id).where(tokens.op("@>")([token_of(text)]))
 
 
 if __name__ == "__main__":
     given = wire.arguments()
-    wire.serve(app(given.address, wire.callers(given.folder)), given.port)
+    wire.serve(app(_opened(given.address), _searched, wire.callers(given.folder)), given.port)

@@ -6,7 +6,8 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -24,6 +25,8 @@ REMEMBERED_STATEMENTS = 500
 LONGEST_REMEMBERED = 1024 * 1024
 """Bytes; the driver itself would prepare anew at every execution what is longer than 15 KiB."""
 SQLITE_CACHE_KIB = 16_000
+AGAIN_SECONDS = 0.02
+"""So soon a statement that was told to stop, and goes on, is told again."""
 SETTLED = 6
 """PostgreSQL plans a prepared statement for its values five times before it decides how to go on."""
 
@@ -40,7 +43,10 @@ class Reader(Protocol):
     """Sends one reading statement and gives its only value as bytes."""
 
     async def value(self, sql: str, values: Sequence[Any], seconds: float) -> bytes:
-        """The value; `TooLong` after so many seconds, and the statement is cancelled. Raises the driver's errors."""
+        """The value; `TooLong` after so many seconds, `AllInUse` when none of them is free for so long.
+
+        The statement ends with the wait for it, also when the caller is cancelled. Raises the driver's errors.
+        """
         ...
 
     async def close(self) -> None:
@@ -219,18 +225,15 @@ class SqliteReader:
         self._all: list[sqlite3.Connection] = []
 
     async def value(self, sql: str, values: Sequence[Any], seconds: float) -> bytes:
-        """The value of the statement."""
-        loop = asyncio.get_running_loop()
-        asked = _Asked(sql, values)
-        stop = loop.call_later(seconds, asked.interrupt)
+        """The value of the statement; its time begins when a thread begins with it."""
+        asked = _Asked(sql, values, seconds)
+        work = self._threads.submit(self._answer, asked)
+        work.add_done_callback(asked.ended)
         try:
-            return await loop.run_in_executor(self._threads, self._answer, asked)
-        except sqlite3.OperationalError as error:
-            if asked.interrupted and "interrupted" in str(error):
-                raise TooLong from None
-            raise
+            return await asked.answer
         finally:
-            stop.cancel()
+            work.cancel()  # where no thread has begun with it
+            asked.stop()
 
     def _answer(self, asked: _Asked) -> bytes:
         try:
@@ -238,7 +241,7 @@ class SqliteReader:
         except IndexError:
             connection = self._connect()
         try:
-            return asked.answer(connection)
+            return asked.perform(connection)
         finally:
             self._free.append(connection)
 
@@ -268,20 +271,24 @@ class SqliteReader:
 
 
 class _Asked:
-    """One statement on its way; it may be interrupted from the loop."""
+    """One statement on its way through a thread; it may be stopped from the loop."""
 
-    def __init__(self, sql: str, values: Sequence[Any]) -> None:
-        self._sql, self._values = sql, values
+    def __init__(self, sql: str, values: Sequence[Any], seconds: float) -> None:
+        self._sql, self._values, self._seconds = sql, values, seconds
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._timer = self._loop.call_later(seconds, self._late)
+        self._begun: float | None = None
         self._connection: sqlite3.Connection | None = None
+        self._stopped = False
         self._turn = Lock()
-        self.interrupted = False
 
-    def answer(self, connection: sqlite3.Connection) -> bytes:
+    def perform(self, connection: sqlite3.Connection) -> bytes:
         """Its value; in a thread."""
         with self._turn:
-            if self.interrupted:
+            if self._stopped:
                 raise sqlite3.OperationalError("interrupted")
-            self._connection = connection
+            self._connection, self._begun = connection, monotonic()
         try:
             found: bytes = connection.execute(self._sql, self._values).fetchone()[0]
             return found
@@ -289,9 +296,39 @@ class _Asked:
             with self._turn:
                 self._connection = None
 
-    def interrupt(self) -> None:
-        """Stop it, whether it has begun or not; never one that comes after it on the same connection."""
+    def ended(self, work: Future[bytes]) -> None:
+        """Tell the loop, if it is still there; in a thread."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell, work)
+
+    def _tell(self, work: Future[bytes]) -> None:
+        if self.answer.done() or work.cancelled():
+            return
+        error = work.exception()
+        if error is None:
+            self.answer.set_result(work.result())
+        else:
+            self.answer.set_exception(error)
+
+    def _late(self) -> None:
+        """Its time is over, to wait for a thread or to be performed."""
+        if self.answer.done():
+            return
+        if self._begun is None:
+            self.answer.set_exception(AllInUse())
+        elif (left := self._begun + self._seconds - monotonic()) > 0:
+            self._timer = self._loop.call_later(left, self._late)
+        else:
+            self.answer.set_exception(TooLong())
+
+    def stop(self) -> None:
+        """Stop it unless it has ended, whether it has begun or not; never one after it on the same connection.
+
+        It is told again until it has ended: SQLite forgets what it is told before the first step of a statement.
+        """
+        self._timer.cancel()
         with self._turn:
-            self.interrupted = True
+            self._stopped = True
             if self._connection is not None:
                 self._connection.interrupt()
+                self._timer = self._loop.call_later(AGAIN_SECONDS, self.stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,7 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from crm_core.db.connections import LOST, AllInUse
 from crm_core.db.inline import InlineConnection
 from crm_core.db.presuming import Mistaken
-from crm_core.db.reader import PostgresReader, Reader, SqliteReader, TooLong, postgres_reader
+from crm_core.db.reader import (
+    AGAIN_SECONDS,
+    PostgresReader,
+    Reader,
+    SqliteReader,
+    TooLong,
+    postgres_reader,
+)
 from crm_core.db.unit import Lanes, Unit
 from crm_core.db.writer import Writer
 from crm_core.errors import ConfigurationError, Fault, Refused, Unavailable
@@ -113,19 +120,24 @@ class Database:
             return rows.all()
 
     async def _interruptible(self, connection: AsyncConnection, statement: Executable) -> Sequence[Row[Any]]:
-        """SQLite computes in a thread that nobody can cancel: it is told to stop, then the statement fails."""
-        raw = (await connection.get_raw_connection()).driver_connection
-        assert raw is not None
-        loop = asyncio.get_running_loop()
-        stop = loop.call_later(self.statement_seconds, lambda: loop.create_task(raw.interrupt()))
+        """SQLite computes in a thread that nobody can cancel: it is told to stop, then the statement fails.
+
+        So it does when the caller is cancelled, before his connection is given back.
+        """
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        work = asyncio.create_task(connection.execute(statement))
         try:
-            return (await connection.execute(statement)).all()
+            await asyncio.wait((work,), timeout=self.statement_seconds)
+        finally:
+            stopped = not work.done()
+            if stopped:
+                await _stopped(work, raw.interrupt)
+        try:
+            return work.result().all()
         except OperationalError as error:
-            if "interrupted" in str(error.orig):
+            if stopped and "interrupted" in str(error.orig):
                 raise self._too_long() from None
             raise
-        finally:
-            stop.cancel()
 
     def _too_long(self) -> Fault:
         return Fault("STATEMENT_TIMEOUT", _TOO_LONG.format(self.statement_seconds))
@@ -246,6 +258,22 @@ class Database:
         await self.reader.close()
         await self.reads.dispose()
         await self.writes.dispose()
+
+
+async def _stopped(work: asyncio.Task[Any], interrupt: Callable[[], Awaitable[None]]) -> None:
+    """Interrupt a statement until it has ended: SQLite forgets what it is told before the statement's first step."""
+    cancelled = False
+    while not work.done():
+        with suppress(ValueError, sqlite3.ProgrammingError):  # its connection is closed by now
+            await interrupt()
+        try:
+            await asyncio.wait((work,), timeout=AGAIN_SECONDS)
+        except asyncio.CancelledError:
+            cancelled = True
+    if not work.cancelled():
+        work.exception()  # where the caller is cancelled, nobody else asks for it
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class _Undo(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ MUTATION_COST = 10
 INTROSPECTION_COST = 50
 PLAIN_COST = 1
 MOST_MEASURED = 64
-PAGE_LEFT_OUT = "default"
+LEFT_OUT = "default"
 BEYOND_COUNTING = 10**12
 """Numbers above this are shown as "more than"; nested lists multiply quickly."""
 
@@ -96,14 +96,17 @@ class Meter:
         """`operation` is one of the document's, which is valid."""
         self._schema, self._document, self._operation, self._limits = schema, document, operation, limits
         self._sizes, self._conditions = _deciding(document)
-        self._known: dict[Hashable, Measure] = {}
+        self._known: dict[tuple[Any, ...], Measure] = {}
 
     def measure(self, variables: Variables) -> Measure:
         """As `measure`, for these variables."""
-        key = (
-            tuple(_plain(variables.get(name, PAGE_LEFT_OUT)) for name in self._sizes),
-            tuple(_parts(variables.get(name)) for name in self._conditions),
-        )
+        try:
+            key = (
+                tuple(self._of(variables, name, self._rows) for name in self._sizes),
+                tuple(self._of(variables, name, _parts) for name in self._conditions),
+            )
+        except RecursionError:
+            raise too_deep() from None
         found = self._known.get(key)
         if found is None:
             found = measure(self._schema, self._document, self._operation, variables, self._limits)
@@ -111,6 +114,13 @@ class Meter:
                 self._known.clear()
             self._known[key] = found
         return found
+
+    def _rows(self, value: Any) -> int | None:
+        return _rows(value, self._limits)
+
+    def _of(self, variables: Variables, name: str, number: Callable[[Any], int | None]) -> int | str | None:
+        """What a variable says about the cost; one left out has its default, which no value stands for."""
+        return number(variables[name]) if name in variables else LEFT_OUT
 
 
 def _deciding(document: DocumentNode) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -140,8 +150,11 @@ class _Finder(Visitor):
             self.conditions.add(node.name.value)
 
 
-def _plain(value: Any) -> Hashable:
-    return value if isinstance(value, int | float | str | None) else None
+def _rows(asked: Any, limits: Limits) -> int | None:
+    """Rows that a page of this size may bring; None for what is no number, which is refused when it runs."""
+    if isinstance(asked, float) and asked.is_integer():
+        asked = int(asked)  # GraphQL takes 100.0 for an Int
+    return max(0, min(asked, limits.page_max)) if isinstance(asked, int) else None
 
 
 def _parts(value: Any) -> int:
@@ -176,9 +189,9 @@ def _measured(
     mutation = operation.operation is OperationType.MUTATION
     root = schema.mutation_type if mutation else schema.query_type
     defaults = {
-        d.variable.name.value: int(d.default_value.value)
-        for d in operation.variable_definitions or ()
-        if isinstance(d.default_value, IntValueNode)
+        one.variable.name.value: one.default_value
+        for one in operation.variable_definitions or ()
+        if one.default_value is not None and one.variable.name.value not in variables
     }
     costs = _Costs(schema, fragments, {**defaults, **variables}, limits)
     cost = costs.of(operation.selection_set, root)
@@ -280,6 +293,7 @@ class _Costs(_Fragments):
         variables: Variables,
         limits: Limits,
     ) -> None:
+        """`variables` as they were given; the defaults of others are as they were written."""
         super().__init__(fragments)
         self.schema, self.variables, self.limits = schema, variables, limits
         self.known: dict[str, _Cost] = {}
@@ -332,7 +346,7 @@ class _Costs(_Fragments):
 
     def _parts(self, value: Any) -> int:
         if isinstance(value, VariableNode):
-            return _parts(self.variables.get(value.name.value))
+            return self._parts(self.variables.get(value.name.value))
         if isinstance(value, ObjectValueNode):
             return sum(1 + self._parts(field.value) for field in value.fields)
         if isinstance(value, ListValueNode):
@@ -344,16 +358,14 @@ class _Costs(_Fragments):
         """Rows the connection may bring; what is no allowed number is refused when it runs."""
         given = {a.name.value: a.value for a in one.arguments or ()}
         for name in ("first", "last"):
-            value = given.get(name)
-            asked: Any = None
-            if isinstance(value, IntValueNode):
-                asked = int(value.value)
-            elif isinstance(value, VariableNode):
-                asked = self.variables.get(value.name.value)
-            if isinstance(asked, float) and asked.is_integer():
-                asked = int(asked)  # GraphQL takes 100.0 for an Int
-            if isinstance(asked, int):
-                return max(0, min(asked, self.limits.page_max))
+            asked: Any = given.get(name)
+            if isinstance(asked, VariableNode):
+                asked = self.variables.get(asked.name.value)
+            if isinstance(asked, IntValueNode):
+                asked = int(asked.value)
+            rows = _rows(asked, self.limits)
+            if rows is not None:
+                return rows
         return self.limits.page_default
 
 

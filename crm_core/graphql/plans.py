@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
@@ -101,10 +103,8 @@ class Plans:
         found = root.find(given) if root is not None else None
         if found is None:
             root = root or _Branch()
-            found = self._built(given, build, root)
+            found = self._built(given, build, root, keep=keep)
             self._roots[key] = root
-            if not keep and isinstance(found, Plan):
-                found.statement = None
             self._size += 1
             self._forget()
         if isinstance(found, Unplanned):
@@ -113,11 +113,11 @@ class Plans:
             raise Unplanned("database", str(found.broken))
         return found
 
-    def _built(self, given: Given, build: Build, root: _Branch) -> Plan | Unplanned:
+    def _built(self, given: Given, build: Build, root: _Branch, *, keep: bool) -> Plan | Unplanned:
         self.built += 1
         trail = Trail(given)
         try:
-            found: Plan | Unplanned = self._compiled(trail, build)
+            found: Plan | Unplanned = self._compiled(trail, build, keep=keep)
         except Unplanned as reason:
             if reason.reason == "value":
                 raise
@@ -127,17 +127,21 @@ class Plans:
         root.keep(trail.steps, found)
         return found
 
-    def _compiled(self, trail: Trail, build: Build) -> Plan:
+    def _compiled(self, trail: Trail, build: Build, *, keep: bool) -> Plan:
         """The plan; one into which something of the caller himself is built is refused."""
-        plan = self._statement(trail, trail.given.access, build)
+        plan = self._statement(trail, trail.given.access, build, keep=keep)
         decoy = _somebody_else(trail.given.access)
         stranger = replace(trail.given, access=decoy, more=dict(trail.given.more))
-        other = self._statement(Trail(stranger), decoy, build)
+        other = self._statement(Trail(stranger), decoy, build, keep=False)
         if (plan.sql, _constants(plan)) != (other.sql, _constants(other)):
             raise Unplanned("caller", "a value of the caller is part of the statement")
         return plan
 
-    def _statement(self, trail: Trail, access: Access, build: Build) -> Plan:
+    def _statement(self, trail: Trail, access: Access, build: Build, *, keep: bool) -> Plan:
+        with _tidied():
+            return self._written(trail, access, build, keep=keep)
+
+    def _written(self, trail: Trail, access: Access, build: Build, *, keep: bool) -> Plan:
         statement, planner = build(trail, access)
         try:
             text, values = self._text(statement, access)
@@ -147,7 +151,8 @@ class Plans:
         if planner.uneven and access.dialect == "postgresql":
             text = EACH_TIME + text
         reads = tuple(read for read, _ in trail.steps)
-        return Plan(text, values, tuple(planner.steps), reads, unasked, statement, planner.left)
+        kept = statement if keep else None
+        return Plan(text, values, tuple(planner.steps), reads, unasked, kept, planner.left)
 
     def _text(self, statement: Select[Any], access: Access) -> tuple[str, tuple[Read, ...]]:
         compiler = _compiler(self._dialect.statement_compiler)  # type: ignore[arg-type]  # a class is hashable
@@ -161,6 +166,19 @@ class Plans:
         if self._size > self._most:
             self._roots.clear()
             self._size = 0
+
+
+@contextmanager
+def _tidied() -> Iterator[None]:
+    """Collect what building a statement leaves behind: cycles of some MiB, all among what was made meanwhile."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+            gc.collect(0)
 
 
 @dataclass

@@ -31,6 +31,7 @@ EVENT_TRIES: Final = 10
 FIRST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(minutes=5)
 _E, _C, _F, _S = (model.__table__ for model in (OutboxEvent, FeedCursor, FeedFailure, FeedState))
+_CURSORS: Final = select(_C).order_by(_C.c.receiver)
 _COLUMNS = tuple(_E.c[name] for name in RecordedEvent.__dataclass_fields__)
 
 
@@ -87,26 +88,28 @@ async def feed(services: Services, receiver: Receiver) -> Fed:
         return await _failed(services, receiver, tried, error)
 
 
-async def ensure_cursors(services: Services) -> None:
-    """Give every receiver that has none its cursor: at the end of the feed, or at its beginning if it wants all.
+async def ensure_cursors(services: Services) -> Sequence[Row[Any]]:
+    """Every cursor; receivers that had none get theirs: at the end of the feed, or at its beginning if they want all.
 
     To be done before events are numbered, so that a receiver hears of everything recorded after it appeared.
     """
     receivers = services.registry.receivers
-    known = {row.receiver for row in await cursors(services)}
+    found = await cursors(services)
+    known = {row.receiver for row in found}
     new = [receiver for receiver in receivers if receiver.name not in known]
     if not new:
-        return
+        return found
     dialect = postgresql if services.database.dialect == "postgresql" else sqlite
     async with services.database.transaction() as session:
         last = (await session.execute(select(_S.c.position).where(_S.c.name == FEED))).scalar_one()
         rows = [_fresh(receiver, last) for receiver in new]
         await session.execute(dialect.insert(_C).values(rows).on_conflict_do_nothing())
+    return await cursors(services)
 
 
 async def cursors(services: Services) -> Sequence[Row[Any]]:
     """How far every receiver is that was ever fed, by name."""
-    return await services.database.fetch(select(_C).order_by(_C.c.receiver))
+    return await services.database.fetch(_CURSORS)
 
 
 def is_due(cursor: Row[Any], last: int, now: datetime) -> bool:

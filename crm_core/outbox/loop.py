@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.errors import Fault
 from crm_core.logs import logger
-from crm_core.outbox.feeding import Fed, cursors, ensure_cursors, feed, is_due
-from crm_core.outbox.relay import is_behind, last_position, number
+from crm_core.outbox.feeding import Fed, ensure_cursors, feed, is_due
+from crm_core.outbox.relay import MOST_NUMBERED, is_behind, last_position, number
 from crm_core.stirring import first_of
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ async def work_off(services: Services, log: FilteringBoundLogger | None = None) 
 
     How many events were numbered or taken in. Raises `Fault` when the database is out of reach.
     """
-    await ensure_cursors(services)
+    cursors = await ensure_cursors(services)
     done = await _numbered(services)
     last, now = await last_position(services), services.clock()
-    due = {cursor.receiver for cursor in await cursors(services) if is_due(cursor, last, now)}
+    due = {cursor.receiver for cursor in cursors if is_due(cursor, last, now)}
     receivers = [receiver for receiver in services.registry.receivers if receiver.name in due]
     taken = sum(await _side_by_side(_fed(services, receiver, log) for receiver in receivers))
     if taken:
@@ -78,7 +78,9 @@ async def run(services: Services, stop: asyncio.Event) -> None:
 
 async def _numbered(services: Services) -> int:
     done = 0
-    while await is_behind(services) and (some := await number(services)):
+    some = MOST_NUMBERED
+    while some >= MOST_NUMBERED and await is_behind(services):
+        some = await number(services)
         done += some
     services.count("events_numbered", "", done)
     if done:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Select,
-    SelectBase,
     TextClause,
     Uuid,
     and_,
     bindparam,
     func,
-    literal,
     select,
     text,
     tuple_,
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 MOST_NUMBERED: Final = 1_000
 FEED: Final = "events"
 _E, _S = OutboxEvent.__table__, FeedState.__table__
+_LAST: Final = select(_S.c.position).where(_S.c.name == FEED)
+_HELD: Final = _LAST.with_for_update(skip_locked=True)
+_MOVED: Final = update(_S).where(_S.c.name == FEED).values(position=bindparam("further", type_=BigInteger()))
 _UNIQUE = (_E.c.id, _E.c.subject_type, _E.c.subject_id, _E.c.sequence, _E.c.ordinal)
 
 _HEAD: Final = (
@@ -78,8 +80,7 @@ async def number(services: Services, most: int = MOST_NUMBERED) -> int:
 
 async def is_behind(services: Services) -> bool:
     """Whether any committed event waits for its position; costs next to nothing."""
-    head = _head(services.database.dialect, 1)
-    return bool(await services.database.fetch(select(head.subquery())))
+    return bool(await services.database.fetch(_head(services.database.dialect, 1)))
 
 
 async def unnumbered(services: Services) -> int:
@@ -90,8 +91,7 @@ async def unnumbered(services: Services) -> int:
 
 async def last_position(services: Services) -> int:
     """The position of the last event of the feed; 0 before the first."""
-    rows = await services.database.fetch(select(_S.c.position).where(_S.c.name == FEED))
-    return int(rows[0].position)
+    return int((await services.database.fetch(_LAST))[0].position)
 
 
 def in_order(events: Iterable[Unnumbered]) -> list[Unnumbered]:
@@ -113,14 +113,13 @@ def _subject(event: Unnumbered) -> tuple[str, UUID]:
 
 async def _locked(session: Unit) -> int | None:
     """The last position given, held until the end of the transaction; None: somebody else holds it."""
-    held = select(_S.c.position).where(_S.c.name == FEED).with_for_update(skip_locked=True)
-    found = (await session.execute(held)).scalar_one_or_none()
+    found = (await session.execute(_HELD)).scalar_one_or_none()
     return None if found is None else int(found)
 
 
 async def _unnumbered(session: Unit, dialect: str, most: int) -> Sequence[Unnumbered]:
     """The head, and what of its subjects came earlier and has a later id: it goes along."""
-    found = await _rows(session, select(_head(dialect, most).subquery()))
+    found = await _rows(session, _head(dialect, most))
     if len(found) < most:
         return found
     known = {event.id: event for event in found}
@@ -135,10 +134,11 @@ async def _rows(session: Unit, statement: Select[Any]) -> list[Unnumbered]:
     return [Unnumbered(*row) for row in await session.execute(statement)]
 
 
-def _head(dialect: str, most: int) -> SelectBase:
+@cache
+def _head(dialect: str, most: int) -> Select[Any]:
     """The first unnumbered events by id. SQLite is told by which index: its guesses go astray once it has statistics."""
     if dialect == "sqlite":
-        return text(_HEAD).bindparams(most=most).columns(*_UNIQUE)
+        return select(text(_HEAD).bindparams(most=most).columns(*_UNIQUE).subquery())
     return select(*_UNIQUE).where(_E.c.position.is_(None)).order_by(_E.c.id).limit(most)
 
 
@@ -156,13 +156,11 @@ def _directly_before(ids: Sequence[UUID], dialect: str) -> Select[Any]:
 
 
 async def _place(session: Unit, dialect: str, last: int, events: Sequence[Unnumbered]) -> None:
-    given = {"last": last, "ids": [event.id for event in events]}
-    await session.execute(_placing(dialect), given)
-    await session.execute(
-        update(_S).where(_S.c.name == FEED).values(position=literal(last + len(events), BigInteger()))
-    )
+    await session.execute(_placing(dialect), {"last": last, "ids": [event.id for event in events]})
+    await session.execute(_MOVED, {"further": last + len(events)})
 
 
+@cache
 def _placing(dialect: str) -> TextClause:
     return text(_PLACES[dialect]).bindparams(
         bindparam("ids", type_=ListOf(Uuid())), bindparam("last", type_=BigInteger())

@@ -27,7 +27,7 @@ class Server:
 
     async def message(self) -> bytes:
         """The next message, whole."""
-        return await _message(self.reader)
+        return await message(self.reader)
 
 
 @dataclass
@@ -49,18 +49,13 @@ class Pooler:
                 self.free.append(await self._connected(start))
 
     async def _connected(self, start: bytes) -> Server:
-        folder = self.url.query.get("host")
-        reader, writer = await (
-            asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{self.url.port or 5432}")
-            if folder
-            else asyncio.open_connection(self.url.host, self.url.port)
-        )
+        reader, writer = await reached(self.url)
         writer.write(struct.pack("!ii", 8 + len(start), PROTOCOL) + start)
         server, greeting = Server(reader, writer), b""
         while True:
-            message = await server.message()
-            greeting += message
-            if message[:1] == b"Z":
+            answer = await server.message()
+            greeting += answer
+            if answer[:1] == b"Z":
                 self._greeting = greeting
                 return server
 
@@ -94,7 +89,7 @@ class Pooler:
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            first = await _message(reader)
+            first = await message(reader)
             if first[:1] == b"X":
                 return
             server = await self._taken()
@@ -115,12 +110,12 @@ class Pooler:
         """From the first message until the server is idle again."""
         states: asyncio.Queue[bytes] = asyncio.Queue()
         answers = asyncio.create_task(_answers(server, writer, states))
-        message = first
+        said = first
         while True:
-            server.writer.write(message)
-            if message[:1] in (b"S", b"Q") and await states.get() == IDLE:
+            server.writer.write(said)
+            if said[:1] in (b"S", b"Q") and await states.get() == IDLE:
                 return await answers
-            message = await _message(reader)
+            said = await message(reader)
 
 
 async def _answers(server: Server, writer: asyncio.StreamWriter, states: asyncio.Queue[bytes]) -> None:
@@ -135,7 +130,16 @@ async def _answers(server: Server, writer: asyncio.StreamWriter, states: asyncio
     await writer.drain()
 
 
-async def _message(reader: asyncio.StreamReader) -> bytes:
+async def reached(url: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the server at this address; nothing is said yet."""
+    folder = url.query.get("host")
+    if folder:
+        return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{url.port or 5432}")
+    return await asyncio.open_connection(url.host, url.port)
+
+
+async def message(reader: asyncio.StreamReader) -> bytes:
+    """The next message, whole."""
     head = await reader.readexactly(5)
     return head + await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -459,3 +461,76 @@ async def test_a_websocket_that_presents_no_credential_is_closed_after_a_while(p
         await live.tell(type="ping")
         assert await live.next() == {"type": "pong"}
         assert await closed_with(live) == 4408
+
+
+# -- where only persisted documents are answered
+
+NAME = "query Name { viewer { name } }"
+OTHER = "subscription { events { id } }"
+
+
+@pytest.fixture
+async def strict(place: Place, tmp_path: Path) -> AsyncIterator[Place]:
+    """The same deployment, served to those who ask one of two documents."""
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({"live": LIVE, "name": NAME}), encoding="utf-8")
+    settings = place.services.settings.model_copy(
+        update={"persisted_documents": manifest, "only_persisted": True}
+    )
+    services, log = replace(place.services, settings=settings), logger("error")
+    server = GraphQLServer(
+        services, place.crm.schema, authenticator=Authenticator(services), perform=perform, log=log
+    )
+    following = Following(server, services)
+    async with listening(endpoint(server, following, log)) as port:
+        yield replace(place, services=services, following=following, port=port)
+        following.closing.set()
+
+
+REFUSED = [
+    ({"query": OTHER}, "PERSISTED_DOCUMENT_REQUIRED"),
+    ({"query": "{ viewer { name } }"}, "PERSISTED_DOCUMENT_REQUIRED"),
+    ({"query": LIVE + " "}, "PERSISTED_DOCUMENT_REQUIRED"),
+    (
+        {"query": OTHER, "documentId": f"sha256:{sha256(OTHER.encode()).hexdigest()}"},
+        "PERSISTED_DOCUMENT_REQUIRED",
+    ),
+    ({"documentId": "none"}, "PERSISTED_QUERY_NOT_FOUND"),
+]
+"""What is refused, in this order: the fourth teaches nothing."""
+
+
+async def test_a_stream_is_of_a_persisted_document_where_no_other_is_answered(strict: Place) -> None:
+    url, headers = (
+        f"http://127.0.0.1:{strict.port}/graphql",
+        {**strict.headers, "accept": "text/event-stream"},
+    )
+    async with httpx.AsyncClient() as client:
+        for body, code in REFUSED:
+            answer = await client.post(url, json=body, headers=headers)
+            assert [e["extensions"]["code"] for e in answer.json()["errors"]] == [code]
+        for body in ({"query": NAME}, {"documentId": "name"}):
+            answer = await client.post(url, json=body, headers=headers)
+            assert '"viewer":{"name":"reader"}' in answer.text
+    assert strict.following._open == 0
+    made = await some(strict, 1)
+    async with stream(strict, after="0") as events:
+        assert (await events.row())["id"] == made[0]
+
+
+async def test_a_websocket_carries_persisted_documents_where_no_other_is_answered(strict: Place) -> None:
+    async with socket(strict) as live:
+        for number, (body, code) in enumerate(REFUSED):
+            await live.tell(type="subscribe", id=str(number), payload=body)
+            answer = await live.next()
+            assert (answer["type"], answer["id"]) == ("error", str(number))
+            assert [e["extensions"]["code"] for e in answer["payload"]] == [code]
+        assert strict.following._open == 1, "the websocket itself"
+        await live.tell(type="subscribe", id="name", payload={"documentId": "name"})
+        assert (await live.next())["payload"]["data"] == {"viewer": {"name": "reader"}}
+        assert await live.next() == {"type": "complete", "id": "name"}
+        made = await some(strict, 1)
+        await live.tell(
+            type="subscribe", id="live", payload={"documentId": "live", "variables": {"after": "0"}}
+        )
+        assert (await live.next())["payload"]["data"]["events"]["id"] == made[0]

@@ -174,9 +174,10 @@ async def test_a_client_that_accepts_neither_form_is_told_so(web: Web) -> None:
     assert (answer.status_code, codes(answer)) == (406, ["NOT_ACCEPTABLE"])
 
 
-async def test_variables_nested_too_deeply_are_the_callers_fault(web: Web) -> None:
+@pytest.mark.parametrize("levels", [240, 480, 900])
+async def test_variables_nested_too_deeply_are_the_callers_fault(web: Web, levels: int) -> None:
     deep: dict[str, object] = {"code": {"eq": "x"}}
-    for _ in range(240):
+    for _ in range(levels):
         deep = {"not": deep}
     answer = await web.ask(
         "query($w: BusinessLineWhere) { businessLines(where: $w) { nodes { id } } }", w=deep
@@ -266,6 +267,39 @@ async def test_a_request_id_is_kept_or_made_and_stands_in_the_log(web: Web) -> N
 async def test_the_cost_stands_in_every_answer(web: Web) -> None:
     answer = await web.ask("{ businessLines(first: 10) { nodes { code } } }")
     assert answer.json()["extensions"]["cost"] == {"requested": 3, "limit": 10_000}
+
+
+BRANCHES = "customers(first: 100) { nodes { branches(first: 100) { nodes { branches(first: 100) { nodes { id } } } } } }"
+CHANGE = 'userUpdate(input: {id: "usr_x", title: "x"}) { userErrors { code } }'
+MANY = "{or: [" + '{name: {eq: "x"}}, ' * 400 + "]}"
+ALL = " ".join(f"a{n}: customers(where: $w) {{ totalCount }}" for n in range(10))
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ("{ customers { nodes { " + "parent { " * 15 + "id" + " }" * 15 + " } } }", "TOO_DEEP"),
+        ("{ " + " ".join(f"a{n}: viewer {{ name }}" for n in range(40)) + " }", "TOO_MANY_ALIASES"),
+        ("mutation { " + " ".join(f"a{n}: {CHANGE}" for n in range(9)) + " }", "TOO_MANY_MUTATIONS"),
+        (f"{{ {BRANCHES} }}", "TOO_COSTLY"),
+        (f"query($w: CustomerWhere = {MANY}) {{ {ALL} }}", "TOO_COSTLY"),
+    ],
+)
+async def test_a_document_beyond_the_limits_is_neither_planned_nor_asked(
+    web: Web, document: str, code: str
+) -> None:
+    server, sent = await web.app.state.house.server(), list[str]()
+    plans, heard = server._executor.plans, web.services.database.heard
+    assert (await web.ask("{ viewer { name } }")).json()["data"]
+    built = plans.built
+    assert built > 0
+    heard.append(sent.append)
+    try:
+        assert codes(await web.ask(document)) == [code]
+    finally:
+        heard.remove(sent.append)
+    assert plans.built == built
+    assert sent == []
 
 
 # -- writing

@@ -6,12 +6,20 @@ import time
 from typing import Any
 
 import pytest
-from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, build_schema, parse
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    build_schema,
+    parse,
+    validate,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_core.graphql.fields import Field
-from crm_core.graphql.limits import Measure, measure, refuse_excess
+from crm_core.graphql.limits import MOST_MEASURED, Measure, Meter, measure, refuse_excess
 from crm_core.settings import Limits
 
 LIMITS = Limits()
@@ -28,7 +36,8 @@ KINDS: dict[tuple[str, str], tuple[Any, int]] = {
 def schema() -> GraphQLSchema:
     built = build_schema(
         """
-        type Query { customers(first: Int, last: Int): CustomerConnection again: Query }
+        type Query { customers(first: Int, last: Int, where: Where): CustomerConnection again: Query }
+        input Where { or: [Where!] names: [String!] rate: Float }
         type CustomerConnection { nodes: [Customer!]! edges: [CustomerEdge!]! totalCount: Int! }
         type CustomerEdge { cursor: String! node: Customer! }
         type Customer {
@@ -52,10 +61,19 @@ class _Definition:
         self.metadata = metadata
 
 
+def only(document: DocumentNode) -> OperationDefinitionNode:
+    return next(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+
+
 def measured(schema: GraphQLSchema, text: str, **variables: Any) -> Measure:
     document = parse(text)
-    operation = next(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-    return measure(schema, document, operation, variables, LIMITS)
+    return measure(schema, document, only(document), variables, LIMITS)
+
+
+def meter(schema: GraphQLSchema, text: str) -> Meter:
+    document = parse(text)
+    assert not validate(schema, document)
+    return Meter(schema, document, only(document), LIMITS)
 
 
 def test_depth_counts_nested_fields_through_fragments(schema: GraphQLSchema) -> None:
@@ -148,6 +166,83 @@ def test_each_limit_has_its_code(found: Measure, code: str) -> None:
 
 def test_what_is_within_all_limits_passes() -> None:
     refuse_excess(Measure(12, 30, 5, 10_000), LIMITS)
+
+
+# -- variables, and what they are when they are left out
+
+MANY = "{or: [" + "{rate: 1}, " * 400 + "]}"
+MANY_NAMES = "[" + '"a", ' * 400 + "]"
+ROWS = "{ totalCount }"
+
+
+@pytest.mark.parametrize(
+    ("literal", "variable", "given"),
+    [
+        (
+            f"{{ customers(where: {MANY}) {ROWS} }}",
+            f"query($w: Where = {MANY}) {{ customers(where: $w) {ROWS} }}",
+            {"or": [{"rate": 1}] * 400},
+        ),
+        (
+            f"{{ customers(where: {MANY}) {ROWS} }}",
+            f"query($w: [Where!] = {MANY[5:-1]}) {{ customers(where: {{or: $w}}) {ROWS} }}",
+            [{"rate": 1}] * 400,
+        ),
+        (
+            f"{{ customers(where: {{names: {MANY_NAMES}}}) {ROWS} }}",
+            f"query($w: [String!] = {MANY_NAMES}) {{ customers(where: {{names: $w}}) {ROWS} }}",
+            ["a"] * 400,
+        ),
+    ],
+)
+def test_a_default_costs_what_it_costs_as_a_literal(
+    schema: GraphQLSchema, literal: str, variable: str, given: Any
+) -> None:
+    cost = measured(schema, literal).cost
+    assert cost > 400
+    one = meter(schema, variable)
+    for _ in range(2):  # what is remembered of one is not told of the other
+        assert one.measure({}).cost == cost
+        assert one.measure({"w": given}).cost == cost
+        assert one.measure({"w": None}).cost == 5
+        assert one.measure({"w": [] if isinstance(given, list) else {}}).cost == 5
+
+
+def test_a_page_size_left_out_is_its_default_and_none_that_is_given(schema: GraphQLSchema) -> None:
+    one = meter(schema, "query($n: Int = 100) { customers(first: $n) { nodes { risk } } }")
+    given = (1, None, 1.0, "default", "x", 10**40, 100.0, 2.5, float("nan"), [1], True, -7)
+    costs = [8, 130, 8, 130, 130, 512, 512, 130, 130, 130, 8, 2]
+    for _ in range(2):
+        assert one.measure({}).cost == 2 + 10 + 500
+        assert [one.measure({"n": n}).cost for n in given] == costs
+
+
+def test_what_is_remembered_is_small_whatever_clients_send(schema: GraphQLSchema) -> None:
+    one = meter(schema, "query($n: Int) { customers(first: $n) { nodes { risk } } }")
+    one.measure({"n": 1})
+    held = len(one._known)
+    for number in range(200):
+        for sent in (
+            f"{number}" * 1_000,
+            10**500 + number,
+            number + 0.5,
+            -number - 1,
+            [number],
+            {"a": number},
+        ):
+            one.measure({"n": sent})
+    assert len(one._known) - held == 3, "no number, too many rows, none"
+    assert len(one._known) < MOST_MEASURED
+    assert len(repr(list(one._known))) < 200
+
+
+def test_a_variable_nested_beyond_measure_is_too_deep(schema: GraphQLSchema) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(1_000):
+        deep = {"or": [deep]}
+    one = meter(schema, f"query($w: Where) {{ customers(where: $w) {ROWS} }}")
+    with pytest.raises(GraphQLError, match="nested too deeply"):
+        one.measure({"w": deep})
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,6 +14,7 @@ import pytest
 
 from crm_core.app import create_app
 from crm_core.errors import ConfigurationError
+from crm_core.graphql.execution import REMEMBERED
 from crm_core.graphql.persisted import LONGEST_TAUGHT, MOST_TAUGHT, Persisted
 from crm_core.settings import Settings
 from tests.serving.conftest import Web, codes
@@ -182,6 +183,16 @@ async def test_an_id_does_not_replace_the_credential(strict: httpx.AsyncClient) 
         "/graphql", json={"documentId": hashed(LINES)}, headers={"authorization": "Bearer x"}
     )
     assert answer.status_code == 401
+
+
+async def test_more_documents_are_persisted_than_the_executor_remembers(web: Web, tmp_path: Path) -> None:
+    many = {f"q{n}": f"query Q{n} {{ a{n}: viewer {{ name }} }}" for n in range(REMEMBERED + 50)}
+    mark = {f"q{n}": f"a{n}" for n in range(REMEMBERED + 50)}
+    async with serving(web, persisted_documents=manifest(tmp_path, many), only_persisted=True) as client:
+        for _ in range(2):  # by the second turn each was forgotten once
+            for name, key in mark.items():
+                answer = without_cost(await asked(client, {"documentId": name}))
+                assert answer == {"data": {key: {"name": "Admin"}}}
 
 
 # -- the start

@@ -11,6 +11,8 @@ from crm_core import ids
 from crm_core.actors import Actor
 from crm_core.approvals.models import Approval
 from crm_core.jobs.running import work_off
+from crm_telecom_elite.appraisals.models import EliteAppraisal
+from crm_telecom_elite.members.models import EliteMember
 from crm_telecom_elite.testing import Branch
 
 RUN = "eliteRun { id month state total members problems version }"
@@ -105,6 +107,28 @@ class Pay:
         latest = max(row.id for row in await self.branch.crm.rows(Approval) if row.subject_id == key)
         given = {"id": ids.show("apr", latest)}
         await self.branch.crm.done(f"approval{verb}", self.branch.centre, input=given)
+
+    async def appraised(self, member: str, *results: tuple[str, str], state: str = "CONFIRMED") -> None:
+        """Results of a member by period, entered in this order."""
+        crm, key = self.branch.crm, ids.read(member)[1]
+        (team,) = {row.elite_team_id for row in await crm.rows(EliteMember) if row.id == key}
+        async with crm.database.transaction() as session:
+            for period, result in results:
+                session.add(
+                    EliteAppraisal(
+                        line=self.branch.line,
+                        elite_team_id=team,
+                        member_id=key,
+                        member_key=key.hex,
+                        period=period,
+                        state=state,
+                        inputs={},
+                        derivation=[],
+                        result=result,
+                        created_at=crm.clock(),
+                    )
+                )
+                await session.flush()
 
     # -- runs
 

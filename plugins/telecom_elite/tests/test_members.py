@@ -88,11 +88,13 @@ async def test_nobody_enters_before_the_medical_check(branch: Branch) -> None:
     assert await refused(branch, "Enter", **enter) == [("BEFORE_MEDICAL", "enteredOn", "MO-020")]
 
 
-@pytest.mark.rule("MO-016", "MO-017")
+@pytest.mark.rule("MO-017")
 async def test_a_candidate_who_is_not_hired_stays_out(branch: Branch) -> None:
     member = await branch.candidate()
     payload = await branch.act("Reject", id=member, why="宁缺勿滥")
     assert payload["eliteMember"]["state"] == "REJECTED"
+    (row,) = await branch.crm.rows(EliteMember)
+    assert row.ended_reason == "宁缺勿滥"
     said = {"id": member, "department": "HR", "approvedOn": "2025-11-01", "reference": "粤〔2025〕8号"}
     assert await refused(branch, "ApproveByProvince", **said) == [("ILLEGAL_MOVE", "id", "MO-001")]
 
@@ -126,12 +128,13 @@ async def test_a_step_of_the_other_kind_of_team_is_refused(branch: Branch) -> No
 
 @pytest.mark.rule("MO-018", "OT-108")
 async def test_how_a_candidate_was_found_is_on_record(branch: Branch) -> None:
+    text = "query($id: ID!) { eliteMember(id: $id) { channel } }"
     for channel in ("DIRECT_SALES", "INTERNAL", "EXTERNAL"):
         member = await branch.candidate(channel=channel)
-        seen = await branch.crm.data(
-            "query($id: ID!) { eliteMember(id: $id) { channel } }", branch.hr, id=member
-        )
-        assert seen["eliteMember"]["channel"] == channel
+        assert (await branch.crm.data(text, branch.hr, id=member))["eliteMember"]["channel"] == channel
+    unsaid = await branch.candidate()
+    seen = await branch.crm.data(text, branch.hr, id=unsaid)
+    assert seen["eliteMember"]["channel"] == "EXTERNAL", "by advertisement unless said otherwise"
 
 
 async def test_an_account_belongs_to_one_present_member(branch: Branch) -> None:
@@ -318,17 +321,19 @@ async def test_probation_lasts_its_three_months(branch: Branch) -> None:
 
 
 @pytest.mark.rule("MO-025", "OT-110")
-async def test_levels_of_a_class_are_taken_in_order(branch: Branch) -> None:
-    member = await branch.member()
-    await train(branch, member, level="ELEMENTARY", passed=False)
-    assert await trained(branch, member, level="INTERMEDIATE") == [("LEVEL_BEFORE", "level", "MO-025")]
-    await train(branch, member, level="ELEMENTARY")
-    skipped = await trained(branch, member, level="ADVANCED")
-    assert skipped == [("LEVEL_BEFORE", "level", "MO-025")], "the level right below comes first"
-    await train(branch, member, level="INTERMEDIATE")
-    await train(branch, member, level="ADVANCED")
-    other = await trained(branch, member, area="MOTIVATION", level="INTERMEDIATE")
-    assert other == [("LEVEL_BEFORE", "level", "MO-025")]
+async def test_levels_of_each_of_the_three_subjects_are_taken_in_order(branch: Branch) -> None:
+    member = await entered(branch)
+    lower_first = [("LEVEL_BEFORE", "level", "MO-025")]
+    for area in ("TEAM_MANAGEMENT", "MOTIVATION", "EXPERTISE"):  # what was passed of one counts for no other
+        await train(branch, member, area=area, level="ELEMENTARY", passed=False)
+        assert await trained(branch, member, area=area, level="INTERMEDIATE") == lower_first, area
+        await train(branch, member, area=area, level="ELEMENTARY")
+        skipped = await trained(branch, member, area=area, level="ADVANCED")
+        assert skipped == lower_first, "the level right below comes first"
+        await train(branch, member, area=area, level="INTERMEDIATE")
+        await train(branch, member, area=area, level="ADVANCED")
+    trained_at_entry = await branch.member()
+    await train(branch, trained_at_entry, area="EXPERTISE", level="INTERMEDIATE")
 
 
 @pytest.mark.rule("MO-026")

@@ -28,6 +28,7 @@ from crm_telecom_elite.receipts.models import EliteReceipt, EliteReceiptBatch
 from crm_telecom_elite.receipts.testing import by_standing, commission, earnings, receipt, record, user
 from crm_telecom_elite.teams.models import EliteTeam
 from crm_telecom_elite.testing import Branch
+from crm_telecom_elite.users.entering import commission_months
 from crm_telecom_elite.users.models import EliteAssignment, EliteUser
 
 HQ, REGIONAL = EliteTeamKind.HQ, EliteTeamKind.REGIONAL
@@ -73,10 +74,16 @@ async def test_a_user_who_pays_200_a_month_earns_for_18_months_and_not_in_the_19
 
 
 @pytest.mark.rule("MO-040")
-async def test_what_was_billed_and_not_received_earns_nothing(branch: Branch) -> None:
-    one = await user(branch, await branch.member())
+async def test_of_a_bill_only_what_was_received_earns_and_when_it_was(branch: Branch) -> None:
+    member = await branch.member()
+    one, _unpaid = await user(branch, member), await user(branch, member)
     await record(branch, receipt(one, "7500.00"))  # of a bill of 10,000
+    (found,) = await earnings(branch)
+    assert (found.amount, found.users) == (750_000, 1), "who has paid nothing is not in it"
     assert await commission(branch, HQ) == Decimal("300.00")
+    await record(branch, receipt(one, "2500.00", "2025-11", receivedOn="2025-12-09"))
+    assert await commission(branch, HQ) == Decimal("300.00"), "the rest of the bill came later"
+    assert await commission(branch, HQ, "2025-12") == Decimal("100.00")
 
 
 @pytest.mark.rule("MO-043")
@@ -257,6 +264,7 @@ def rows_of(world: World) -> dict[type[Base], list[dict[str, Any]]]:
     """The rows of a world."""
     now = datetime(2026, 2, 1, tzinfo=UTC)
     common = {"created_at": now, "updated_at": now, "version": 1, "line": "elite"}
+    rates = rates_in(world)
     users = [ids.uuid7() for _ in world.users]
     batch, team = ids.uuid7(), ids.uuid7()
     found: dict[type[Base], list[dict[str, Any]]] = {table: [] for table in reversed(TABLES)}
@@ -267,7 +275,7 @@ def rows_of(world: World) -> dict[type[Base], list[dict[str, Any]]]:
     for key, (first, legacy, listed) in zip(users, world.users, strict=True):
         found[EliteUser].append(
             {**common, "id": key, "number": key.hex, "team_id": team, "activated_on": first_day(first),
-             "first_month": first, "last_month": later(first, 17), "group_user": True, "legacy": legacy,
+             "first_month": first, "last_month": commission_months(rates, HQ, first_day(first))[1], "group_user": True, "legacy": legacy,
              "legacy_approved_on": listed}
         )  # fmt: skip
     for key, holders in zip(users, world.holders, strict=True):

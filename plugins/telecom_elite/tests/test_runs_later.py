@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +12,6 @@ from crm_core import ids
 from crm_core.jobs.claims import reap
 from crm_core.jobs.running import Runner, work_off
 from crm_core.testing.kit import Kit
-from crm_telecom_elite.appraisals.models import EliteAppraisal
-from crm_telecom_elite.members.models import EliteMember
 from crm_telecom_elite.runs.commands import OfRun
 from crm_telecom_elite.runs.computing import run as compute_job
 from crm_telecom_elite.runs.models import EliteDistribution
@@ -32,27 +29,6 @@ def codes(payload: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(error["code"], error["field"]) for error in payload["userErrors"]]
 
 
-async def appraised(pay: Pay, member: str, period: str, result: str) -> None:
-    key = ids.read(member)[1]
-    row = next(one for one in await pay.branch.crm.rows(EliteMember) if one.id == key)
-    async with pay.branch.crm.database.transaction() as session:
-        session.add(
-            EliteAppraisal(
-                line="elite",
-                elite_team_id=row.elite_team_id,
-                member_id=key,
-                member_key=key.hex,
-                period=period,
-                state="CONFIRMED",
-                inputs={},
-                derivation=[],
-                result=result,
-                created_at=datetime.now(UTC),
-            )
-        )
-        await session.flush()
-
-
 async def adjusted(pay: Pay, run: str, member: str) -> Decimal:
     """What a run adds to a member's pay of closed months, yuan."""
     lines = [one for one in await pay.lines(run) if one["member"]["id"] == member]
@@ -63,15 +39,15 @@ async def adjusted(pay: Pay, run: str, member: str) -> Decimal:
 async def test_what_goes_back_is_divided_as_it_was_whatever_appraisals_came_since(pay: Pay) -> None:
     rate = {"name": "factor_c", "teamKind": "HQ", "validFrom": "2025-01-01", "value": "0.5"}
     await pay.branch.crm.done("eliteRateSet", pay.branch.hr, input=rate, acting="elite")
-    await appraised(pay, pay.first, "2025-Q3", "C")
+    await pay.appraised(pay.first, ("2025-Q3", "C"))
     user = await pay.user(pay.first)
     received = await pay.fees(pay.first, "10000.00", user=user)
     await pay.divided({pay.first: "50", pay.second: "50"})
     october = await pay.closed()
     assert (await pay.paid(october, pay.first))["COMMISSION"] == "133.33"
     pay.branch.crm.clock.advance(days=25)
-    await appraised(pay, pay.first, "2025-11", "A")
-    await appraised(pay, pay.second, "2025-11", "C")
+    await pay.appraised(pay.first, ("2025-11", "A"))
+    await pay.appraised(pay.second, ("2025-11", "C"))
     given = {"user": user, "billMonth": "2025-10", "corrects": received}
     await pay.fees(pay.first, "-10000.00", "2025-11-05", **given)
     november = await pay.computed("2025-11")
@@ -79,7 +55,7 @@ async def test_what_goes_back_is_divided_as_it_was_whatever_appraisals_came_sinc
     assert await adjusted(pay, november, pay.second) == Decimal("-266.67")
 
 
-@pytest.mark.rule("MO-042")
+@pytest.mark.rule("MO-043")
 async def test_fees_of_before_the_first_run_that_come_once_it_is_open_belong_to_it(pay: Pay) -> None:
     run = await pay.open_run()
     await pay.fees(pay.first, "10000.00", "2025-09-28")

@@ -34,15 +34,20 @@ async def left(pay: Pay, member: str, on: str = "2025-09-30") -> None:
 # -- a former member's negative rest
 
 
+async def taken_back(pay: Pay, receipt: str, on: str = "2025-10-10") -> None:
+    """The fees of September that a receipt recorded go back."""
+    number = next(row.number for row in await pay.branch.crm.rows(EliteUser))
+    back = {"corrects": receipt, "billMonth": "2025-09", "user": number}
+    await pay.fees(pay.first, "-500000.00", on, **back)
+
+
 async def owing(pay: Pay) -> str:
     """The closed run of October, in which all that a member who left had been paid goes back."""
     received = await pay.fees(pay.first, "500000.00", "2025-09-10")
     await pay.divided({pay.first: "100"}, month="2025-09")
     await pay.closed("2025-09")
     await left(pay, pay.first)
-    number = next(row.number for row in await pay.branch.crm.rows(EliteUser))
-    back = {"corrects": received, "billMonth": "2025-09", "user": number}
-    await pay.fees(pay.first, "-500000.00", "2025-10-10", **back)
+    await taken_back(pay, received)
     return await pay.closed()
 
 
@@ -159,9 +164,7 @@ async def test_the_rest_of_who_is_paid_on_is_set_off_not_written_off(pay: Pay) -
     received = await pay.fees(pay.first, "500000.00", "2025-09-10")
     await pay.divided({pay.first: "100"}, month="2025-09")
     await pay.closed("2025-09")
-    number = next(row.number for row in await pay.branch.crm.rows(EliteUser))
-    back = {"corrects": received, "billMonth": "2025-09", "user": number}
-    await pay.fees(pay.first, "-500000.00", "2025-10-10", **back)
+    await taken_back(pay, received)
     run = await pay.computed()
     assert codes(await asked(pay, run, pay.first)) == [("RUN_NOT_CLOSED", "id")]
     await pay.finish(run)
@@ -183,6 +186,70 @@ async def test_a_rest_that_went_on_to_a_reviewed_run_is_written_off_there(pay: P
     assert codes(await pay.act("Review", november)) == [("ILLEGAL_MOVE", "id")]
     await pay.compute(november)
     assert await sums(pay, november, pay.first) == ("0.00", "0.00", "0.00")
+
+
+@pytest.mark.rule("MO-C13")
+async def test_who_left_within_the_month_of_his_rest_is_paid_by_no_later_run(pay: Pay) -> None:
+    received = await pay.fees(pay.first, "500000.00", "2025-09-10")
+    await pay.divided({pay.first: "100"}, month="2025-09")
+    await pay.closed("2025-09")
+    await left(pay, pay.first, "2025-10-31")
+    await taken_back(pay, received)
+    run = await pay.closed()
+    assert await sums(pay, run, pay.first) == ("-15200.00", "0.00", "-15200.00")
+    assert codes(await asked(pay, run, pay.first)) == []
+
+
+@pytest.mark.rule("MO-C13")
+async def test_a_rest_that_went_on_to_a_closed_run_is_written_off_there_alone(pay: Pay) -> None:
+    october = await owing(pay)
+    november = await pay.computed("2025-11")
+    pay.branch.crm.clock.advance(days=25)
+    await pay.finish(november)
+    assert codes(await asked(pay, october, pay.first)) == [("REST_GONE_ON", "id")]
+    assert codes(await asked(pay, november, pay.first)) == []
+    await signed(pay)
+    pay.branch.crm.clock.advance(days=25)
+    december = await pay.computed("2025-12")
+    assert await pay.paid(december, pay.first) == {"CARRIED_OVER": "-20000.00", "WRITTEN_OFF": "20000.00"}
+
+
+@pytest.mark.rule("MO-C13")
+async def test_a_signature_that_comes_once_the_rest_went_on_writes_nothing_off(pay: Pay) -> None:
+    october = await owing(pay)
+    november = await pay.computed("2025-11")
+    pay.branch.crm.clock.advance(days=25)
+    assert codes(await asked(pay, october, pay.first)) == []
+    await pay.done("Review", november)
+    assert await signed(pay) == "CONFLICT"
+    (held,) = (row for row in await pay.branch.crm.rows(Approval) if row.kind == "elite_pay.write_off")
+    assert [(one["code"], one["field"]) for one in held.reasons] == [("TELECOM_ELITE_REST_GONE_ON", "id")]
+    assert await pay.branch.crm.rows(EliteWriteOff) == []
+    assert "elite_pay.written_off" not in {row.kind for row in await pay.branch.crm.rows(OutboxEvent)}
+    assert await sums(pay, november, pay.first) == ("-20000.00", "0.00", "-20000.00")
+
+
+@pytest.mark.rule("MO-C13")
+async def test_a_later_rest_is_not_written_off_by_the_decision_on_an_earlier_one(pay: Pay) -> None:
+    one = await pay.fees(pay.first, "500000.00", "2025-09-10")
+    number = next(row.number for row in await pay.branch.crm.rows(EliteUser))
+    other = await pay.fees(pay.first, "500000.00", "2025-09-11", number)
+    await pay.divided({pay.first: "100"}, month="2025-09")
+    await pay.closed("2025-09")
+    await left(pay, pay.first)
+    await taken_back(pay, one)
+    october = await pay.closed()
+    await asked(pay, october, pay.first)
+    assert await signed(pay) == "APPROVED"
+    await taken_back(pay, other, "2025-11-01")
+    november = await pay.computed("2025-11")
+    assert await sums(pay, november, pay.first) == ("-20000.00", "0.00", "-20000.00")
+    pay.branch.crm.clock.advance(days=25)
+    await pay.finish(november)
+    pay.branch.crm.clock.advance(days=25)
+    december = await pay.computed("2025-12")
+    assert await pay.paid(december, pay.first) == {"CARRIED_OVER": "-20000.00"}
+    assert codes(await asked(pay, november, pay.first)) == []
 
 
 async def test_a_run_computed_before_a_decision_is_computed_again(pay: Pay) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -13,14 +11,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from crm_core import ids
 from crm_core.access.authentication import Authenticator
 from crm_core.actors import Actor
 from crm_core.logs import logger
 from crm_core.papers_http import PAPER_ROUTE, Desk, Papers
 from crm_core.testing.kit import Kit
-from crm_telecom_elite.appraisals.models import EliteAppraisal
-from crm_telecom_elite.members.models import EliteMember
 from crm_telecom_elite.testing import PLUGIN, Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
 
@@ -290,31 +285,8 @@ async def test_the_factor_is_that_of_the_last_confirmed_appraisal(branch: Branch
     pay = await Pay.open(branch)
     rate = {"name": "factor_c", "teamKind": "HQ", "validFrom": "2025-01-01", "value": "0.5"}
     await branch.crm.done("eliteRateSet", branch.hr, input=rate, acting="elite")
-    key = ids.read(pay.manager)[1]
-    member = next(row for row in await branch.crm.rows(EliteMember) if row.id == key)
-    async with branch.crm.database.transaction() as session:
-        for period, result, state in (
-            ("2025-Q2", "A", "CONFIRMED"),
-            ("2025-Q3", "C", "CONFIRMED"),
-            ("2025-Q4", "A", "CONFIRMED"),
-            ("2025-09", "A", "DRAFT"),
-        ):
-            session.add(
-                EliteAppraisal(
-                    line="elite",
-                    elite_team_id=member.elite_team_id,
-                    member_id=key,
-                    member_key=key.hex,
-                    period=period,
-                    state=state,
-                    inputs={},
-                    derivation=[],
-                    score=Decimal(50),
-                    result=result,
-                    created_at=datetime.now(UTC),
-                )
-            )
-        await session.flush()
+    await pay.appraised(pay.manager, ("2025-Q2", "A"), ("2025-Q3", "C"), ("2025-Q4", "A"))
+    await pay.appraised(pay.manager, ("2025-09", "A"), state="DRAFT")
     await pay.fees(pay.first, "250000.00")
     await pay.divided({pay.first: "50", pay.second: "30", pay.manager: "20"})
     run = await pay.computed()
@@ -338,25 +310,7 @@ async def test_of_months_and_quarters_the_last_that_is_over_counts(
 ) -> None:
     """Who changed between the kinds of teams has both."""
     pay = await Pay.open(branch)
-    key = ids.read(pay.first)[1]
-    (team,) = {row.elite_team_id for row in await branch.crm.rows(EliteMember) if row.id == key}
-    async with branch.crm.database.transaction() as session:
-        for period, result in results:
-            session.add(
-                EliteAppraisal(
-                    line="elite",
-                    elite_team_id=team,
-                    member_id=key,
-                    member_key=key.hex,
-                    period=period,
-                    state="CONFIRMED",
-                    inputs={},
-                    derivation=[],
-                    result=result,
-                    created_at=datetime.now(UTC),
-                )
-            )
-            await session.flush()
+    await pay.appraised(pay.first, *results)
     await pay.fees(pay.first, "10000.00")
     await pay.divided({pay.first: "100"})
     run = await pay.computed()

@@ -197,7 +197,7 @@ async def test_cars_are_said_from_a_day_on_and_the_same_day_is_replaced(branch: 
 # -- customers
 
 
-@pytest.mark.rule("MO-004", "MO-005", "MO-006", "OT-101")
+@pytest.mark.rule("MO-006", "OT-101")
 async def test_a_customer_has_one_team_at_a_time_and_keeps_the_history(branch: Branch) -> None:
     customer = await branch.customer()
     await assign(branch, customer, branch.regional, "2025-10-01")

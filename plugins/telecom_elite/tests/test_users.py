@@ -26,6 +26,13 @@ async def history(branch: Branch, key: str) -> list[tuple[str, str | None]]:
     return [(one["validFrom"], one["validTo"]) for one in found["eliteUser"]["assignments"]]
 
 
+async def member_of(branch: Branch, kind: str) -> str:
+    """A member of the team of this kind."""
+    if kind == "HQ":
+        return await branch.member()
+    return await branch.member(team=branch.regional, post="customer_manager")
+
+
 # -- entering
 
 
@@ -39,16 +46,39 @@ async def test_the_month_of_activation_is_month_1_and_the_eighteenth_the_last(br
     )
 
 
-@pytest.mark.rule("MO-042")
+@pytest.mark.rule("MO-004", "MO-005", "MO-042", "MO-045", "OT-102")
+@pytest.mark.parametrize("kind", ["HQ", "REGIONAL"])
 @pytest.mark.parametrize(
     ("activated", "last", "served"),
     [("2025-03-31", "2026-08", "2026-08-31"), ("2025-09-01", "2027-02", "2027-02-28")],
 )
-async def test_the_duty_to_serve_lasts_to_the_end_of_the_last_month(
-    branch: Branch, activated: str, last: str, served: str
+async def test_a_team_of_either_kind_serves_to_the_end_of_the_last_commission_month(
+    branch: Branch, kind: str, activated: str, last: str, served: str
 ) -> None:
-    made = await user(branch, await branch.member(), activatedOn=activated)
+    made = await user(branch, await member_of(branch, kind), activatedOn=activated)
     assert (made["lastMonth"], made["servedUntil"]) == (last, served)
+
+
+@pytest.mark.rule("MO-004", "MO-005", "MO-006", "OT-101")
+@pytest.mark.parametrize(("kind", "other"), [("HQ", "REGIONAL"), ("REGIONAL", "HQ")])
+async def test_a_team_of_either_kind_develops_the_customers_that_were_assigned_to_it(
+    branch: Branch, kind: str, other: str
+) -> None:
+    customer = await branch.customer()
+    team = branch.hq if kind == "HQ" else branch.regional
+    assigned = {"customerId": customer, "teamId": team, "validFrom": "2025-10-10"}
+    await branch.crm.done("eliteCustomerAssign", branch.centre, input=assigned)
+    given = {"number": "K", "customerId": customer, "activatedOn": "2025-10-10"}
+    foreign = {**given, "memberId": await member_of(branch, other)}
+    refused = await branch.crm.change("eliteUserCreate", branch.centre, input=foreign)
+    assert codes(refused) == [("TELECOM_ELITE_CUSTOMER_OF_ANOTHER_TEAM", "customerId")]
+    made = await branch.crm.done(
+        "eliteUserCreate",
+        branch.centre,
+        input={**given, "memberId": await member_of(branch, kind)},
+        select="eliteUser { eliteTeam { id } }",
+    )
+    assert made["eliteUser"]["eliteTeam"] == {"id": team}
 
 
 @pytest.mark.rule("MO-042")

@@ -17,7 +17,7 @@ from crm_core import errors, papers
 from crm_core.actors import Actor
 from crm_core.commands import Command, Options
 from crm_core.errors import Json, Refused
-from crm_core.imports.reading import UnreadableFile
+from crm_core.imports.files import UnreadableFile
 from crm_core.jobs.context import GaveUp, JobContext
 from crm_core.registry import Job
 from crm_core.work import Services, Work

@@ -12,6 +12,7 @@ from typing import Final, TypeGuard, TypeVar
 from crm_core.errors import Refused, UserError
 from crm_core.imports import reading
 from crm_core.imports.cells import Cell, is_blank, is_totals, plain, read_day, text
+from crm_core.imports.files import Row
 from crm_core.money import fen
 from crm_telecom_elite.receipts.inputs import CELL_WRONG, COLUMN_MISSING, Problem, Reported
 
@@ -73,7 +74,7 @@ class ReceiptFile:
                 yield one
         yield from corrections
 
-    def _rows(self) -> Iterator[reading.Row]:
+    def _rows(self) -> Iterator[Row]:
         return (
             row
             for row in reading.rows(self.path, self.shape)
@@ -89,7 +90,7 @@ class _Cells:
         self.days: dict[Cell, date] = {}
         self.months: dict[Cell, str] = {}
 
-    def row(self, row: reading.Row) -> Reported | Problem:
+    def row(self, row: Row) -> Reported | Problem:
         number = ""
         try:
             number = self._text(row, "number", needed=True) or ""
@@ -105,20 +106,18 @@ class _Cells:
         except _Wrong as wrong:
             return Problem(row.number, number, self._problem(row, wrong.column))
 
-    def _cell(self, row: reading.Row, column: str) -> Cell:
+    def _cell(self, row: Row, column: str) -> Cell:
         place = self.places.get(column)
         return None if place is None else row.cells[place]
 
-    def _text(self, row: reading.Row, column: str, *, needed: bool) -> str | None:
+    def _text(self, row: Row, column: str, *, needed: bool) -> str | None:
         cell = self._cell(row, column)
         said = cell if _is_simple(cell) else plain(cell)
         if len(said) > _MOST[column] or (needed and not said):
             raise _Wrong(column)
         return said or None
 
-    def _known(
-        self, row: reading.Row, column: str, known: dict[Cell, _T], read: Callable[[Cell], _T | None]
-    ) -> _T:
+    def _known(self, row: Row, column: str, known: dict[Cell, _T], read: Callable[[Cell], _T | None]) -> _T:
         cell = self._cell(row, column)
         found = known.get(cell)
         if found is None:
@@ -128,7 +127,7 @@ class _Cells:
             known[cell] = found
         return found
 
-    def _amount(self, row: reading.Row) -> int:
+    def _amount(self, row: Row) -> int:
         cell = self._cell(row, "amount")
         if isinstance(cell, str) and (usual := _USUAL_AMOUNT.fullmatch(cell)):
             return int(usual[1] + usual[2])
@@ -138,7 +137,7 @@ class _Cells:
         except (InvalidOperation, ValueError):
             raise _Wrong("amount") from None
 
-    def _problem(self, row: reading.Row, column: str) -> UserError:
+    def _problem(self, row: Row, column: str) -> UserError:
         what, what_zh = _WHAT[column]
         place = self.places.get(column)
         named = column if place is None else self.header[place]
