@@ -46,13 +46,6 @@ def compared(printed: str, file: Path, dialect: str) -> list[dict[str, Any]]:
     return figures
 
 
-def test_product_and_floor_are_compared_and_timed_on_sqlite(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "figures.json"
-    few = ("--contestants", "product,floor", "--actor", "team", "--only", "Q1,Q5,M1", "--seconds", "0.05")
-    printed = run("read_path", "--sqlite", *SMALL, *few, "--json", file)
-    holds_all(compared(printed, file, "sqlite"), ("product", "floor"), ("team",), ("Q1", "Q5", "M1"))
-
-
 @pytest.mark.long
 def test_all_contestants_are_compared_and_timed_on_sqlite(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"

@@ -286,6 +286,17 @@ async def test_a_root_field_of_python_stands_beside_a_statement(crm: Kit, items:
     assert len(sent) == 1, sent
 
 
+async def test_a_root_field_of_python_that_fails_is_told_alone_where_it_makes_the_answer_null(
+    crm: Kit, items: list[Item]
+) -> None:
+    clerk = await crm.actor("clerk", {"shelf.read": Reach.LINE}, lines=("east",))
+    document = "{ shelfItems { nodes { secret } } approvalInboxCounts { unread } }"
+    for compiled in (None, False):
+        answer = await crm.ask(document, clerk, compiled=compiled)
+        assert answer.data is None
+        assert [error["path"] for error in answer.errors] == [["approvalInboxCounts"]]
+
+
 @pytest.mark.parametrize(
     ("where", "each"),
     [

@@ -23,7 +23,7 @@ from tests.jobs.job_kit import About, Notes, asked, job, with_jobs
 from tests.jobs.nats_kit import NatsServer, nats_server
 from tests.jobs.test_worker import all_are, now, until, working
 
-QUICK = {"at_once": 4, "poll_seconds": 0.05, "lease_seconds": 2}
+QUICK = {"at_once": 4, "poll_seconds": 0.05, "lease_seconds": 10}
 
 
 @pytest.fixture
