@@ -547,11 +547,14 @@ def _realised(statement: Select[Any], given: Given) -> Select[Any]:
     """The statement with the values of this request, for a connection that is in the middle of its work."""
 
     def value(element: Any, **_options: Any) -> Any:
-        late = element.value if isinstance(element, BindParameter) else None
-        if isinstance(late, Late):
-            found = late.read(given)
-        elif isinstance(late, list) and any(isinstance(one, Late) for one in late):  # spelled out in SQL
-            found = [one.read(given) for one in late]
+        if not isinstance(element, BindParameter):
+            return None
+        if not element.unique and element.key in given.access.values:  # the caller's own, bound by name
+            found = given.access.values[element.key]
+        elif isinstance(element.value, Late):
+            found = element.value.read(given)
+        elif isinstance(element.value, list) and any(isinstance(one, Late) for one in element.value):
+            found = [one.read(given) for one in element.value]  # spelled out in SQL
         else:
             return None
         bound = element._clone()  # noqa: SLF001  # the same parameter

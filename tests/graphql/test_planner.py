@@ -191,6 +191,38 @@ async def test_callers_of_the_same_reach_share_a_statement_and_see_their_own(
     assert built(crm) == once + 1
 
 
+@pytest.mark.parametrize("dry", [True, False])
+async def test_in_a_payload_too_callers_of_the_same_reach_see_their_own(crm: Kit, *, dry: bool) -> None:
+    """A dry run is read on the connection that writes, by a statement that was built for somebody else."""
+    scopes = {"shelf.read": Reach.OWN, "shelf.write": Reach.OWN}
+    people = [await crm.actor(name, scopes) for name in ("anna", "bert", "carl")]
+    shelves = {who.name: Item(line="east", name=who.name, owner_id=who.user_id) for who in people}
+    await shelve(crm, list(shelves.values()))
+    await shelve(
+        crm,
+        [
+            Item(line="east", name=f"{who.name} in {name}", owner_id=who.user_id, parent_id=shelf.id)
+            for name, shelf in shelves.items()
+            for who in people
+        ],
+    )
+    document = """mutation ($item: ID!, $dry: Boolean) { shelfChange(input: {itemId: $item, note: "n"}, dryRun: $dry) {
+      shelfItem { name children { totalCount nodes { name } } } userErrors { code message } } }"""
+    for who in people:
+        answer = await crm.ask(document, who, item=f"she_{shelves[who.name].id.hex}", dry=dry)
+        assert answer.compiled
+        assert answer.data == {
+            "shelfChange": {
+                "shelfItem": {
+                    "name": who.name,
+                    "children": {"totalCount": 1, "nodes": [{"name": f"{who.name} in {who.name}"}]},
+                },
+                "userErrors": [],
+            }
+        }
+    assert built(crm) == 1
+
+
 async def test_a_rule_that_builds_the_caller_in_is_never_shared(crm: Kit, items: list[Item]) -> None:
     """A rule should bind `access.me()`; one that writes the id itself must not show one's rows to another."""
     declare(crm, rule=lambda t, access, _scope: t.c.owner_id == access.actor.user_id)
