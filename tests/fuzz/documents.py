@@ -119,7 +119,7 @@ class Generator:
 
     def _made(self, chance: random.Random) -> Document:
         bad = chance.random() < 0.06
-        if chance.random() < 0.04:
+        if chance.random() < 0.08:
             return _Writer(self, chance, "", bad=bad).mutation()
         made = _Writer(self, chance, "", bad=bad).query()
         if chance.random() < 0.05:
