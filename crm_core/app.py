@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 Clock = Callable[[], datetime]
-COLLECTED_AFTER: Final = (5_000, 5, 3)
+COLLECTED_AFTER: Final = (20_000, 5, 5)
 """New objects, then collections of the younger generation, after which the garbage collector looks again."""
 REACH_SECONDS: Final = 2.0
 """How often a process that only works in the background tries whether the database answers."""
