@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _without_rich() -> Iterator[None]:
-    """Meanwhile `rich` is not found, unless it is loaded: structlog takes 4 MiB of it for colours, and writes JSON here."""
+    """Meanwhile `rich` is not found, unless it is loaded: structlog would load it for colours, and writes JSON here."""
     if "rich" in sys.modules:
         yield
         return

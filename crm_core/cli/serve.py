@@ -20,6 +20,7 @@ from crm_core.schema import refuse_invalid_documents
 from crm_core.settings import Settings
 
 NOT_STARTED: Final = 3
+"""Exit code where the port cannot be had, as uvicorn's own."""
 
 
 def register(app: typer.Typer) -> None:

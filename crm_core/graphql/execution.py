@@ -257,9 +257,8 @@ class Executor:
             return Executed(data, errors)
         left = [sent(node) for merged in plan.left.values() for node in merged]
         rest = await self._interpreted(_left_over(exact, left), variables, context, Unplanned("resolver"))
-        if not isinstance(
-            rest.data, dict
-        ):  # roots are told of, and nothing within an answer that is not there
+        if not isinstance(rest.data, dict):
+            # roots are told of, and nothing within an answer that is not there
             return Executed(None, [*(one for one in errors if len(one.path or ()) == 1), *rest.errors])
         return Executed(data | rest.data, [*errors, *rest.errors])
 

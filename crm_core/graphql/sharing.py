@@ -49,14 +49,13 @@ class Text:
     """What a client sent, read: a valid document, and the values of those literals that stand open in it.
 
     `places` maps where a literal stands in the document to its value in `values`. The document may be another
-    client's, with other literals (`own` is False); `exact` gives the one that was sent.
+    client's, with other literals; `exact` gives the one that was sent.
     """
 
     document: DocumentNode
     exact: Callable[[], DocumentNode]
     places: Mapping[int, int] = field(default_factory=dict)
     values: tuple[Any, ...] = ()
-    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class Sharing:
             values = variant.values(literals)
             if values is not None:
                 self._forms.move_to_end(form)
-                return Text(variant.document, lambda: self._parsed(query), variant.places, values, own=False)
+                return Text(variant.document, lambda: self._parsed(query), variant.places, values)
         return None
 
     def _own(self, query: str, form: str, literals: Sequence[Literal]) -> Text | Sequence[GraphQLError]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from taskiq import AsyncBroker
@@ -92,7 +93,7 @@ async def _receive(services: Services, runner: Runner, log: FilteringBoundLogger
     try:
         await broker.startup()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in waking]
+            tasks = [group.create_task(one()) for one in waking]
             await receiver.listen(runner.stop)
             for task in tasks:
                 task.cancel()
@@ -105,15 +106,15 @@ async def _receive(services: Services, runner: Runner, log: FilteringBoundLogger
 
 def _broker(
     services: Services, runner: Runner, log: FilteringBoundLogger
-) -> tuple[AsyncBroker, list[Coroutine[Any, Any, None]]]:
-    """What tells of jobs, and what has to run beside it."""
+) -> tuple[AsyncBroker, list[Callable[[], Coroutine[Any, Any, None]]]]:
+    """What tells of jobs, and what has to run beside it once it is connected."""
     address, settings = services.settings.broker, settings_of(services)
     if not address:
         return SqlBroker(runner, settings.at_once, settings.poll_seconds), []
     from crm_core.jobs.nats_broker import keep_waking, nats_broker  # noqa: PLC0415  # of no use without NATS
 
     broker = nats_broker(address)
-    return broker, [keep_waking(services, broker, runner, log)]
+    return broker, [partial(keep_waking, services, broker, runner, log)]
 
 
 async def _stopped(stop: asyncio.Event, seconds: float) -> None:

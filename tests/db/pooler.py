@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ TRACKED = frozenset({"user", "database", "client_encoding", "application_name", 
 """Start-up settings that a pooler hands on; others it refuses."""
 PROTOCOL = 3 << 16
 IDLE = b"I"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _SSL, _CANCEL = 80877103, 80877102
 
 
@@ -145,14 +146,22 @@ async def message(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
+async def standing_before(url: URL, serve: Serve) -> AsyncIterator[URL]:
+    """Something that speaks with clients in this server's place, under the address that is given."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield url.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1], query={})
+    finally:
+        server.close()
+
+
+@asynccontextmanager
 async def pooling(url: URL) -> AsyncIterator[tuple[Pooler, URL]]:
     """A pooler before this server, and the address under which it answers."""
     pooler = Pooler(url)
-    server = await asyncio.start_server(pooler.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     try:
-        yield pooler, url.set(host="127.0.0.1", port=port, query={})
+        async with standing_before(url, pooler.serve) as address:
+            yield pooler, address
     finally:
-        server.close()
         for one in pooler.free:
             one.writer.close()

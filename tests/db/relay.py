@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import URL
 
-from tests.db.pooler import message, reached
+from tests.db.pooler import message, reached, standing_before
 
 _SSL = 80877103
 
@@ -65,9 +65,5 @@ async def _copied(answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def relaying(url: URL) -> AsyncIterator[tuple[Relay, URL]]:
     """A relay before this server, and the address under which it answers."""
     relay = Relay(url)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield relay, url.set(host="127.0.0.1", port=port, query={})
-    finally:
-        server.close()
+    async with standing_before(url, relay.serve) as address:
+        yield relay, address
