@@ -127,13 +127,18 @@ class Planner:
     def _refusable(
         self, path: Path, key: str, declared: Field, nodes: list[FieldNode], build: Callable[[], Sql]
     ) -> Sql:
-        """What is built, or null with an error wherever the field would stand."""
+        """What is built, or null with an error wherever the field may not be read.
+
+        Of wrong arguments the interpreter tells: which is told first may depend on values not known yet.
+        """
         mark = len(self.steps)
         try:
             target = self.types.get(declared.target)
             refuse_if_denied(declared, target, self.context)
             return build()
-        except (Forbidden, GraphQLError) as error:
+        except GraphQLError as error:
+            raise Unplanned("arguments", str(error)) from error
+        except Forbidden as error:
             if not declared.nullable:
                 raise Unplanned("refused", declared.name) from error
             del self.steps[mark:]

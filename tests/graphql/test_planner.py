@@ -159,6 +159,14 @@ async def test_of_a_wrong_order_and_a_wrong_filter_the_order_is_told_however_it_
             assert answer.codes == ["INVALID_PAGE"]
 
 
+async def test_of_two_wrong_filters_the_same_one_is_told_however_it_is_answered(crm: Kit) -> None:
+    text = "query ($where: CustomerWhere) { customers(where: $where) { nodes { id } } }"
+    for wrong in ({"name": {"eq": None}}, {"search": "x" * 9_000}, {"or": [{}] * 101}):
+        for where in ({"id": {"in": "NO_SUCH"}, **wrong}, {**wrong, "id": {"in": "NO_SUCH"}}):
+            asked = [await crm.ask(text, compiled=one, where=where) for one in (None, False)]
+            assert asked[0].codes == asked[1].codes != [], where
+
+
 async def test_what_decides_the_form_gets_a_statement_of_its_own(crm: Kit, items: list[Item]) -> None:
     known = set[int]()
     for variables in (
