@@ -445,7 +445,7 @@ async def _wait_for(house: House, endpoint: UUID, many: int) -> None:
 async def _plans(house: House, endpoint: UUID) -> list[str]:
     now = datetime.now(UTC)
     return [
-        await _plan(house, queries.endpoints_due(now)),
+        await _plan(house, queries.endpoints_due().params(now=now)),
         await _plan(house, queries.due(endpoint, now, 500)),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,15 +80,17 @@ class Database:
         except (DBAPIError, OSError) as error:
             raise fault(error) from error
 
-    async def fetch(self, statement: Executable) -> Sequence[Row[Any]]:
-        """All rows of one reading statement; a connection lost while idle is replaced once."""
+    async def fetch(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """All rows of one reading statement, with these values for its parameters; a connection lost while idle is replaced once."""
         try:
-            return await self._fetch(statement)
+            return await self._fetch(statement, values)
         except (DBAPIError, OSError) as error:
             if not _is_lost(error):
                 raise fault(error) from error
         try:
-            return await self._fetch(statement)
+            return await self._fetch(statement, values)
         except (DBAPIError, OSError) as error:
             raise fault(error) from error
 
@@ -108,24 +110,26 @@ class Database:
         except (*LOST, asyncpg.PostgresError, sqlite3.Error, OSError) as error:
             raise fault(error) from error
 
-    async def _fetch(self, statement: Executable) -> Sequence[Row[Any]]:
+    async def _fetch(self, statement: Executable, values: Mapping[str, Any] | None) -> Sequence[Row[Any]]:
         async with self.reads.connect() as connection:
             if self.dialect == "sqlite":
-                return await self._interruptible(connection, statement)
+                return await self._interruptible(connection, statement, values)
             try:
                 async with asyncio.timeout(self.statement_seconds):  # wait_for may swallow a cancellation
-                    rows = await connection.execute(statement)
+                    rows = await connection.execute(statement, values)
             except TimeoutError:
                 raise self._too_long() from None
             return rows.all()
 
-    async def _interruptible(self, connection: AsyncConnection, statement: Executable) -> Sequence[Row[Any]]:
+    async def _interruptible(
+        self, connection: AsyncConnection, statement: Executable, values: Mapping[str, Any] | None
+    ) -> Sequence[Row[Any]]:
         """SQLite computes in a thread that nobody can cancel: it is told to stop, then the statement fails.
 
         So it does when the caller is cancelled, before his connection is given back.
         """
         raw: Any = (await connection.get_raw_connection()).driver_connection
-        work = asyncio.create_task(connection.execute(statement))
+        work = asyncio.create_task(connection.execute(statement, values))
         try:
             await asyncio.wait((work,), timeout=self.statement_seconds)
         finally:

@@ -238,7 +238,8 @@ class Unit(AsyncSession):
             await self.commit()
 
     async def leave(self) -> None:
-        """Give the connection back; what was not committed is undone."""
+        """Give the connection back; what was not committed is undone. Nobody hears of anything any more."""
+        self.waiting.watches.clear()  # they keep each other otherwise
         self._let_go()
         if self._in_transaction:
             await asyncio.shield(self._left())

@@ -44,8 +44,8 @@ class Claims:
     async def is_due(self) -> bool:
         """Whether any job may begin; a reading statement that looks at one row of an index."""
         services = self.services
-        wanted = queries.due(services.registry.jobs, services.clock(), services.database.dialect).limit(1)
-        return bool(await services.database.fetch(wanted))
+        wanted = queries.first_due(frozenset(services.registry.jobs), services.database.dialect)
+        return bool(await services.database.fetch(wanted, {"now": services.clock()}))
 
     async def take(self, most: int, ended: Sequence[Outcome] = ()) -> list[Claim]:
         """Write down what ended, and claim up to so many jobs that are due; all in one transaction."""

@@ -75,7 +75,7 @@ async def wake_due(services: Services, broker: NatsBroker) -> int:
     Raises `Fault` when the database is out of reach.
     """
     now, names, dialect = services.clock(), services.registry.jobs, services.database.dialect
-    if not await services.database.fetch(queries.due(names, now, dialect).limit(1)):
+    if not await services.database.fetch(queries.first_due(frozenset(names), dialect), {"now": now}):
         return 0
     waking = queries.waking(names, now, now + WAKE_AGAIN, MOST_WOKEN, dialect)
 

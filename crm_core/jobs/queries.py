@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -48,10 +49,16 @@ CLAIMED: Final = tuple(_J.c[name] for name in (*_HELD, "next_at"))
 """What whoever claims a job gets to know of it."""
 
 
-def due(names: Collection[str], now: datetime, dialect: str) -> Select[Any]:
+def due(names: Collection[str], now: datetime | ColumnElement[datetime], dialect: str) -> Select[Any]:
     """Ids of jobs of these names that may begin, those due longest first."""
     known = among(_J.c.name, sorted(names), String(), dialect)
     return select(_J.c.id).where(text(IS_WAITING), _J.c.next_at <= now, known).order_by(_J.c.next_at, _J.c.id)
+
+
+@cache
+def first_due(names: frozenset[str], dialect: str) -> Select[Any]:
+    """The id of a job of these names that may begin `now`, if there is one."""
+    return due(names, bindparam("now", type_=UtcDateTime()), dialect).limit(1)
 
 
 def claiming(

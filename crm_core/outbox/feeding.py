@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import BigInteger, Integer, Row, Select, bindparam, delete, insert, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from crm_core.errors import Fault
 from crm_core.outbox.events import RecordedEvent
 from crm_core.outbox.models import MOST_ERROR, FeedCursor, FeedFailure, FeedState, OutboxEvent
-from crm_core.outbox.relay import FEED
+from crm_core.outbox.relay import FEED, head
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,8 +32,20 @@ EVENT_TRIES: Final = 10
 FIRST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(minutes=5)
 _E, _C, _F, _S = (model.__table__ for model in (OutboxEvent, FeedCursor, FeedFailure, FeedState))
-_CURSORS: Final = select(_C).order_by(_C.c.receiver)
 _COLUMNS = tuple(_E.c[name] for name in RecordedEvent.__dataclass_fields__)
+_CURSORS: Final = select(_C).order_by(_C.c.receiver)
+_HELD: Final = select(_C).where(_C.c.receiver == bindparam("receiver")).with_for_update(skip_locked=True)
+_AFTER: Final = (
+    select(*_COLUMNS)
+    .where(_E.c.position > bindparam("position"))
+    .order_by(_E.c.position)
+    .limit(bindparam("most", type_=Integer()))
+)
+_TAKEN: Final = (
+    update(_C)
+    .where(_C.c.receiver == bindparam("of"))
+    .values(position=bindparam("taken", type_=BigInteger()), attempts=0, next_at=None, last_error=None)
+)
 
 
 class ReceiverFailed(Exception):
@@ -50,16 +63,15 @@ class _Tried:
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """What feeding a receiver once came to: how many events it took in, and what it failed with."""
+    """What feeding a receiver once came to: how many events it took in, and what it failed with.
+
+    `more`: there may be more for it now.
+    """
 
     taken: int = 0
+    more: bool = False
     passed_over: int = 0
     error: Exception | None = None
-
-    @property
-    def moved(self) -> bool:
-        """Whether its cursor moved, so that feeding it again at once makes sense."""
-        return self.taken + self.passed_over > 0
 
 
 async def feed(services: Services, receiver: Receiver) -> Fed:
@@ -74,12 +86,12 @@ async def feed(services: Services, receiver: Receiver) -> Fed:
     """
     tried: list[_Tried] = []
 
-    async def do(session: Unit) -> int:
+    async def do(session: Unit) -> Fed:
         tried.clear()
         return await _fed(services, session, receiver, tried)
 
     try:
-        return Fed(await services.database.attempt(do))
+        return await services.database.attempt(do)
     except Fault as fault:
         if fault.code.startswith("DATABASE_"):
             raise
@@ -88,15 +100,32 @@ async def feed(services: Services, receiver: Receiver) -> Fed:
         return await _failed(services, receiver, tried, error)
 
 
-async def ensure_cursors(services: Services) -> Sequence[Row[Any]]:
-    """Every cursor; receivers that had none get theirs: at the end of the feed, or at its beginning if they want all.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The state of the feed at a glance: its last position, whether events wait for theirs, and every cursor."""
 
-    To be done before events are numbered, so that a receiver hears of everything recorded after it appeared.
+    last: int
+    is_behind: bool
+    cursors: Sequence[Row[Any]]
+
+    def due(self, last: int, now: datetime) -> set[str]:
+        """Receivers for which there is something up to this position, and that do not wait after a failure."""
+        return {
+            cursor.receiver
+            for cursor in self.cursors
+            if cursor.position < last and (cursor.next_at is None or cursor.next_at <= now)
+        }
+
+
+async def look(services: Services) -> Look:
+    """The state of the feed, in one statement; receivers without a cursor get theirs first.
+
+    It stands at the end of the feed, or at its beginning if they want all. To be done before events are numbered, so that
+    a receiver hears of everything recorded after it appeared.
     """
-    receivers = services.registry.receivers
-    found = await cursors(services)
-    known = {row.receiver for row in found}
-    new = [receiver for receiver in receivers if receiver.name not in known]
+    found = await _looked(services)
+    known = {row.receiver for row in found.cursors}
+    new = [receiver for receiver in services.registry.receivers if receiver.name not in known]
     if not new:
         return found
     dialect = postgresql if services.database.dialect == "postgresql" else sqlite
@@ -104,17 +133,25 @@ async def ensure_cursors(services: Services) -> Sequence[Row[Any]]:
         last = (await session.execute(select(_S.c.position).where(_S.c.name == FEED))).scalar_one()
         rows = [_fresh(receiver, last) for receiver in new]
         await session.execute(dialect.insert(_C).values(rows).on_conflict_do_nothing())
-    return await cursors(services)
+    return await _looked(services)
+
+
+async def _looked(services: Services) -> Look:
+    rows = await services.database.fetch(_look(services.database.dialect))
+    return Look(rows[0].last, bool(rows[0].is_behind), [row for row in rows if row.receiver is not None])
+
+
+@cache
+def _look(dialect: str) -> Select[Any]:
+    """The state of the feed with each cursor, or once with none."""
+    behind = head(dialect, 1).exists().label("is_behind")
+    rows = select(_S.c.position.label("last"), behind, _C.c.receiver, _C.c.position, _C.c.next_at)
+    return rows.select_from(_S.outerjoin(_C, true())).where(_S.c.name == FEED).order_by(_C.c.receiver)
 
 
 async def cursors(services: Services) -> Sequence[Row[Any]]:
     """How far every receiver is that was ever fed, by name."""
     return await services.database.fetch(_CURSORS)
-
-
-def is_due(cursor: Row[Any], last: int, now: datetime) -> bool:
-    """Whether there is something for a receiver, and it does not wait after a failure."""
-    return cursor.position < last and (cursor.next_at is None or cursor.next_at <= now)
 
 
 async def failures(services: Services, receiver: str | None = None, most: int = 100) -> Sequence[Row[Any]]:
@@ -153,26 +190,24 @@ def _fresh(receiver: Receiver, last: int) -> dict[str, Any]:
     return {"receiver": receiver.name, "position": position, "attempts": 0, "single_until": 0}
 
 
-async def _fed(services: Services, session: Unit, receiver: Receiver, tried: list[_Tried]) -> int:
-    held = select(_C).where(_C.c.receiver == receiver.name).with_for_update(skip_locked=True)
-    cursor = (await session.execute(held)).first()
+async def _fed(services: Services, session: Unit, receiver: Receiver, tried: list[_Tried]) -> Fed:
+    cursor = (await session.execute(_HELD, {"receiver": receiver.name})).first()
     if cursor is None or (cursor.next_at is not None and cursor.next_at > services.clock()):
-        return 0
+        return Fed()
     tried.append(_Tried(cursor.position, cursor.attempts))
     most = 1 if cursor.position < cursor.single_until else receiver.batch
     events = await _after(session, cursor.position, most)
     if not events:
-        return 0
+        return Fed()
     tried.append(replace(tried[-1], events=events))
     await _receive(services, session, receiver, events)
-    moved = {"position": events[-1].position, "attempts": 0, "next_at": None, "last_error": None}
-    await session.execute(update(_C).where(_C.c.receiver == receiver.name).values(moved))
-    return len(events)
+    await session.execute(_TAKEN, {"of": receiver.name, "taken": events[-1].position})
+    return Fed(len(events), more=len(events) == most)
 
 
 async def _after(session: Unit, position: int, most: int) -> list[RecordedEvent]:
-    wanted = select(*_COLUMNS).where(_E.c.position > position).order_by(_E.c.position).limit(most)
-    return [RecordedEvent(*row) for row in await session.execute(wanted)]
+    found = await session.execute(_AFTER, {"position": position, "most": most})
+    return [RecordedEvent(*row) for row in found]
 
 
 async def _receive(
@@ -215,7 +250,7 @@ async def _failed(services: Services, receiver: Receiver, tried: Sequence[_Tried
         noted = await session.execute(update(_C).where(unchanged).values(values).returning(_C.c.receiver))
         if noted.first() is not None and passes:
             await session.execute(insert(_F).values(_failure(services, receiver, last.events[0], said)))
-            return Fed(passed_over=1, error=error)
+            return Fed(passed_over=1, more=True, error=error)
     return Fed(error=error)
 
 

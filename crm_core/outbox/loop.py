@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.errors import Fault
 from crm_core.logs import logger
-from crm_core.outbox.feeding import Fed, ensure_cursors, feed, is_due
+from crm_core.outbox.feeding import Fed, feed, look
 from crm_core.outbox.relay import MOST_NUMBERED, is_behind, last_position, number
 from crm_core.stirring import first_of
 
@@ -30,10 +30,10 @@ async def work_off(services: Services, log: FilteringBoundLogger | None = None) 
 
     How many events were numbered or taken in. Raises `Fault` when the database is out of reach.
     """
-    cursors = await ensure_cursors(services)
-    done = await _numbered(services)
-    last, now = await last_position(services), services.clock()
-    due = {cursor.receiver for cursor in cursors if is_due(cursor, last, now)}
+    found = await look(services)
+    done = await _numbered(services) if found.is_behind else 0
+    last = await last_position(services) if done else found.last
+    due = found.due(last, services.clock())
     receivers = [receiver for receiver in services.registry.receivers if receiver.name in due]
     taken = sum(await _side_by_side(_fed(services, receiver, log) for receiver in receivers))
     if taken:
@@ -77,8 +77,7 @@ async def run(services: Services, stop: asyncio.Event) -> None:
 
 
 async def _numbered(services: Services) -> int:
-    done = 0
-    some = MOST_NUMBERED
+    done = some = await number(services)
     while some >= MOST_NUMBERED and await is_behind(services):
         some = await number(services)
         done += some
@@ -90,11 +89,11 @@ async def _numbered(services: Services) -> int:
 
 async def _fed(services: Services, receiver: Receiver, log: FilteringBoundLogger | None) -> int:
     """Feed one receiver until there is nothing more for it, or it fails."""
-    done = 0
-    while (fed := await feed(services, receiver)).moved:
-        done += fed.taken + fed.passed_over
+    done, more = 0, True
+    while more:
+        fed = await feed(services, receiver)
+        done, more = done + fed.taken + fed.passed_over, fed.more
         _tell(services, receiver, fed, log)
-    _tell(services, receiver, fed, log)
     return done
 
 

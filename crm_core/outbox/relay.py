@@ -80,7 +80,7 @@ async def number(services: Services, most: int = MOST_NUMBERED) -> int:
 
 async def is_behind(services: Services) -> bool:
     """Whether any committed event waits for its position; costs next to nothing."""
-    return bool(await services.database.fetch(_head(services.database.dialect, 1)))
+    return bool(await services.database.fetch(head(services.database.dialect, 1)))
 
 
 async def unnumbered(services: Services) -> int:
@@ -119,7 +119,7 @@ async def _locked(session: Unit) -> int | None:
 
 async def _unnumbered(session: Unit, dialect: str, most: int) -> Sequence[Unnumbered]:
     """The head, and what of its subjects came earlier and has a later id: it goes along."""
-    found = await _rows(session, _head(dialect, most))
+    found = await _rows(session, head(dialect, most))
     if len(found) < most:
         return found
     known = {event.id: event for event in found}
@@ -135,7 +135,7 @@ async def _rows(session: Unit, statement: Select[Any]) -> list[Unnumbered]:
 
 
 @cache
-def _head(dialect: str, most: int) -> Select[Any]:
+def head(dialect: str, most: int) -> Select[Any]:
     """The first unnumbered events by id. SQLite is told by which index: its guesses go astray once it has statistics."""
     if dialect == "sqlite":
         return select(text(_HEAD).bindparams(most=most).columns(*_UNIQUE).subquery())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -59,8 +60,10 @@ def waiting(t: Any = D) -> ColumnElement[bool]:
 # -- taking what is due
 
 
-def endpoints_due(now: datetime) -> Select[Any]:
-    """Endpoints (`id`, `is_limited`, `concurrency`) with a delivery due; each is looked at by the index alone."""
+@cache
+def endpoints_due() -> Select[Any]:
+    """Endpoints (`id`, `is_limited`, `concurrency`) with a delivery due `now`; each is looked at by the index alone."""
+    now = bindparam("now", type_=UtcDateTime())
     first = (
         select(D.c.id)
         .where(D.c.endpoint_id == E.c.id, waiting(), D.c.next_at <= now)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,10 +18,15 @@ from crm_core.webhooks.filtering import Wanted, WebhookCondition, wants
 from crm_core.webhooks.models import WebhookDelivery, WebhookDeliveryState, WebhookEndpoint, WebhookState
 from crm_core.work import Services
 
+DELIVERIES: Final = "webhook deliveries"
+"""What the sender is told of when deliveries are about to be committed."""
 _AT_ONCE: Final = 500
 _E, _D = WebhookEndpoint.__table__, WebhookDelivery.__table__
 _FILTERS: Final = tuple(
     _E.c[name] for name in ("id", "line", "kinds", "changed_fields", "condition", "scopes")
+)
+_WANTED: Final = select(*_FILTERS).where(
+    _E.c.line.in_(bindparam("lines", expanding=True)), _E.c.state != WebhookState.ARCHIVED.value
 )
 
 
@@ -33,8 +38,8 @@ async def receive(services: Services, session: AsyncSession, events: Sequence[Re
     lines = {event.line for event in events if event.line is not None}
     if not lines:
         return
-    wanted = select(*_FILTERS).where(_E.c.line.in_(sorted(lines)), _E.c.state != WebhookState.ARCHIVED.value)
-    endpoints = {row.id: (row.line, wanted_by(row)) for row in await session.execute(wanted)}
+    found = await session.execute(_WANTED, {"lines": sorted(lines)})
+    endpoints = {row.id: (row.line, wanted_by(row)) for row in found}
     rows = [
         delivery_row(endpoint_id, line, event, services.clock())
         for event in events
@@ -78,6 +83,8 @@ async def add_deliveries(services: Services, session: AsyncSession, rows: Sequen
     statement = dialect.insert(_D).on_conflict_do_nothing().returning(_D.c.id)
     for some in _pieces(rows):
         added += len((await session.execute(statement, some)).all())
+    if added:
+        services.stirred(DELIVERIES)
     return added
 
 

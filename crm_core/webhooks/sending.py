@@ -36,6 +36,7 @@ from crm_core.webhooks.guard import Resolve, resolve_by_system
 from crm_core.webhooks.judging import Answer, judged
 from crm_core.webhooks.models import WebhookOrder, WebhookState
 from crm_core.webhooks.posting import Post, Poster
+from crm_core.webhooks.receiving import DELIVERIES
 from crm_core.webhooks.secrets import headers_of, signing_secrets
 from crm_core.webhooks.signing import headers_for
 from crm_core.work import Services, perform
@@ -50,7 +51,7 @@ QUIET_AFTER_TROUBLE: Final = 2.0
 """How long after trouble of the database nothing is taken, s: by then every process has given back what it did not try."""
 _IDLE_LOOKS: Final = 20
 _HASTE: Final = (0.02, 0.03, 0.05, 0.1)
-"""Seconds between looks after a commit of this process: its events are about to become deliveries."""
+"""Seconds between looks after this process wrote deliveries: they are about to be committed."""
 
 
 @dataclass
@@ -149,7 +150,7 @@ class Sender:
         """Send until `stop` is set; then finish what is on its way, and give back the rest."""
         await self._tell_unfit_documents()
         haste: list[float] = []
-        with self._services.stirred.listening() as stirred:
+        with self._services.stirred.listening(DELIVERIES) as stirred:
             while not stop.is_set():
                 pause = haste.pop(0) if haste else self._settings.poll_seconds
                 pause = pause if await self._look() else PAUSE_WHEN_AWAY
@@ -187,7 +188,9 @@ class Sender:
     async def _look(self, *, raises: bool = False) -> bool:
         """Open a lane for each endpoint with something due, or call those that are open."""
         try:
-            due = await self._services.database.fetch(queries.endpoints_due(self._services.clock()))
+            due = await self._services.database.fetch(
+                queries.endpoints_due(), {"now": self._services.clock()}
+            )
         except Exception as error:
             if raises:
                 raise

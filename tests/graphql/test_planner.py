@@ -161,6 +161,7 @@ async def test_of_a_wrong_order_and_a_wrong_filter_the_order_is_told_however_it_
 
 async def test_of_two_wrong_filters_the_same_one_is_told_however_it_is_answered(crm: Kit) -> None:
     text = "query ($where: CustomerWhere) { customers(where: $where) { nodes { id } } }"
+    wrong: dict[str, Any]
     for wrong in ({"name": {"eq": None}}, {"search": "x" * 9_000}, {"or": [{}] * 101}):
         for where in ({"id": {"in": "NO_SUCH"}, **wrong}, {**wrong, "id": {"in": "NO_SUCH"}}):
             asked = [await crm.ask(text, compiled=one, where=where) for one in (None, False)]

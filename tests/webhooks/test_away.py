@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,9 +42,9 @@ class Flaky:
                     raise why
                 return
 
-    async def fetch(self, statement: Any) -> Sequence[Any]:
+    async def fetch(self, statement: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         self._called("fetch")
-        return await self.database.fetch(statement)
+        return await self.database.fetch(statement, values)
 
     async def answer(self, sql: str, values: Sequence[Any]) -> bytes:
         self._called("answer")

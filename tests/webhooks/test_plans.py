@@ -53,7 +53,7 @@ async def statements(post: Post, endpoint: Any) -> dict[str, str]:
     now, database = post.crm.clock(), post.crm.database
     rows = (await database.fetch(queries.due(endpoint.id, now, 3)))[:3]
     return {
-        "which endpoints": await plan(database, queries.endpoints_due(now)),
+        "which endpoints": await plan(database, queries.endpoints_due().params(now=now)),
         "what is due": await plan(database, queries.due(endpoint.id, now, 100)),
         "which are first": await plan(database, queries.heads([row.id for row in rows])),
     }
@@ -76,7 +76,7 @@ async def test_waiting_and_finished_deliveries_do_not_slow_what_is_claimed(post:
     assert "ix_webhook_deliveries_due" in plans["what is due"]
     began = time.perf_counter()
     assert len(await claim(post.crm.services, busy.id, 100, alone=False)) == 100
-    assert await post.crm.database.fetch(queries.endpoints_due(post.crm.clock()))
+    assert await post.crm.database.fetch(queries.endpoints_due(), {"now": post.crm.clock()})
     assert time.perf_counter() - began < 1
 
 
