@@ -345,12 +345,22 @@ def _sqlite(url: URL, settings: Settings, busy_seconds: float, *, inline: bool) 
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     url = url.set(drivername="sqlite+aiosqlite")
     reads = create_async_engine(
-        url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT", hide_parameters=True
+        url,
+        pool_size=settings.database_connections,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+        json_deserializer=orjson.loads,
     )
     file = str(url.database)
     creator: dict[str, Any] = {"async_creator": lambda: InlineConnection(file)} if inline else {}
     writes = create_async_engine(
-        url, pool_size=1, max_overflow=0, hide_parameters=True, json_serializer=_json, **creator
+        url,
+        pool_size=1,
+        max_overflow=0,
+        hide_parameters=True,
+        json_serializer=_json,
+        json_deserializer=orjson.loads,
+        **creator,
     )
     event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(writes.sync_engine, "connect", _preparation(busy_seconds))
@@ -404,6 +414,7 @@ def _postgresql(url: URL, settings: Settings) -> Database:
         pool_timeout=10,
         hide_parameters=True,  # parameters are personal data; they must not stand in logged tracebacks
         json_serializer=_json,
+        json_deserializer=orjson.loads,
     )
     return Database(
         "postgresql",

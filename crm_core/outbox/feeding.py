@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, Integer, Row, Select, bindparam, delete, insert, select, true, update
@@ -31,6 +33,7 @@ EVENT_TRIES: Final = 10
 """Failures of a single event after which it is passed over."""
 FIRST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(minutes=5)
+_WORTH_SHARING: Final = 2
 _E, _C, _F, _S = (model.__table__ for model in (OutboxEvent, FeedCursor, FeedFailure, FeedState))
 _COLUMNS = tuple(_E.c[name] for name in RecordedEvent.__dataclass_fields__)
 _CURSORS: Final = select(_C).order_by(_C.c.receiver)
@@ -74,9 +77,38 @@ class Fed:
     error: Exception | None = None
 
 
-async def feed(services: Services, receiver: Receiver) -> Fed:
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Events read once for all receivers: those directly after a position, of a feed that goes on up to `last` at least."""
+
+    start: int = 0
+    events: Sequence[RecordedEvent] = ()
+    last: int = 0
+
+    def after(self, position: int, most: int) -> Sequence[RecordedEvent]:
+        """At most so many events directly after this position; none where they are not known."""
+        if position < self.start:
+            return ()
+        first = bisect_right(self.events, position, key=attrgetter("position"))
+        return self.events[first : first + most]
+
+
+async def read_ahead(
+    services: Services, receivers: Sequence[Receiver], due: Mapping[str, int], last: int
+) -> Ahead:
+    """What these receivers get next, where they stand alike; `due` tells their positions, `last` is the feed's."""
+    start = min(due.values(), default=0)
+    if len(receivers) < _WORTH_SHARING:
+        return Ahead(last=last)
+    most = max(receiver.batch for receiver in receivers)
+    rows: Sequence[Any] = await services.database.fetch(_AFTER, {"position": start, "most": most})
+    return Ahead(start, [RecordedEvent(*row) for row in rows], last)
+
+
+async def feed(services: Services, receiver: Receiver, ahead: Ahead = Ahead()) -> Fed:
     """Give a receiver the next batch of events in a transaction of its own, which also moves its cursor on.
 
+    What was read `ahead` is not read again.
     Nothing is done while another process feeds it, or while it waits after a failure. What it raises undoes everything
     it wrote; it is tried again after 1 s, then after twice as long each time, at most 5 minutes. After 5 failures its
     batch is fed one by one, and an event that failed 10 times is passed over and kept as a failure.
@@ -88,7 +120,7 @@ async def feed(services: Services, receiver: Receiver) -> Fed:
 
     async def do(session: Unit) -> Fed:
         tried.clear()
-        return await _fed(services, session, receiver, tried)
+        return await _fed(services, session, receiver, ahead, tried)
 
     try:
         return await services.database.attempt(do)
@@ -108,10 +140,10 @@ class Look:
     is_behind: bool
     cursors: Sequence[Row[Any]]
 
-    def due(self, last: int, now: datetime) -> set[str]:
-        """Receivers for which there is something up to this position, and that do not wait after a failure."""
+    def due(self, last: int, now: datetime) -> Mapping[str, int]:
+        """Receivers for which there is something up to this position, and that do not wait after a failure, with theirs."""
         return {
-            cursor.receiver
+            cursor.receiver: cursor.position
             for cursor in self.cursors
             if cursor.position < last and (cursor.next_at is None or cursor.next_at <= now)
         }
@@ -190,22 +222,24 @@ def _fresh(receiver: Receiver, last: int) -> dict[str, Any]:
     return {"receiver": receiver.name, "position": position, "attempts": 0, "single_until": 0}
 
 
-async def _fed(services: Services, session: Unit, receiver: Receiver, tried: list[_Tried]) -> Fed:
+async def _fed(
+    services: Services, session: Unit, receiver: Receiver, ahead: Ahead, tried: list[_Tried]
+) -> Fed:
     cursor = (await session.execute(_HELD, {"receiver": receiver.name})).first()
     if cursor is None or (cursor.next_at is not None and cursor.next_at > services.clock()):
         return Fed()
     tried.append(_Tried(cursor.position, cursor.attempts))
     most = 1 if cursor.position < cursor.single_until else receiver.batch
-    events = await _after(session, cursor.position, most)
+    events = ahead.after(cursor.position, most) or await _after(session, cursor.position, most)
     if not events:
         return Fed()
     tried.append(replace(tried[-1], events=events))
     await _receive(services, session, receiver, events)
     await session.execute(_TAKEN, {"of": receiver.name, "taken": events[-1].position})
-    return Fed(len(events), more=len(events) == most)
+    return Fed(len(events), more=len(events) == most or events[-1].position < ahead.last)
 
 
-async def _after(session: Unit, position: int, most: int) -> list[RecordedEvent]:
+async def _after(session: Unit, position: int, most: int) -> Sequence[RecordedEvent]:
     found = await session.execute(_AFTER, {"position": position, "most": most})
     return [RecordedEvent(*row) for row in found]
 

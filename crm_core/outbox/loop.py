@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crm_core.errors import Fault
 from crm_core.logs import logger
-from crm_core.outbox.feeding import Fed, feed, look
-from crm_core.outbox.relay import MOST_NUMBERED, is_behind, last_position, number
+from crm_core.outbox.feeding import Ahead, Fed, feed, look, read_ahead
+from crm_core.outbox.relay import MOST_NUMBERED, is_behind, number
 from crm_core.stirring import first_of
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ async def work_off(services: Services, log: FilteringBoundLogger | None = None) 
     """
     found = await look(services)
     done = await _numbered(services) if found.is_behind else 0
-    last = await last_position(services) if done else found.last
+    last = found.last + done  # it is more where others number too: that is seen next time
     due = found.due(last, services.clock())
     receivers = [receiver for receiver in services.registry.receivers if receiver.name in due]
-    taken = sum(await _side_by_side(_fed(services, receiver, log) for receiver in receivers))
+    ahead = await read_ahead(services, receivers, due, last)
+    taken = sum(await _side_by_side(_fed(services, receiver, ahead, log) for receiver in receivers))
     if taken:
         services.stirred()
     return done + taken
@@ -87,11 +88,11 @@ async def _numbered(services: Services) -> int:
     return done
 
 
-async def _fed(services: Services, receiver: Receiver, log: FilteringBoundLogger | None) -> int:
+async def _fed(services: Services, receiver: Receiver, ahead: Ahead, log: FilteringBoundLogger | None) -> int:
     """Feed one receiver until there is nothing more for it, or it fails."""
     done, more = 0, True
     while more:
-        fed = await feed(services, receiver)
+        fed = await feed(services, receiver, ahead)
         done, more = done + fed.taken + fed.passed_over, fed.more
         _tell(services, receiver, fed, log)
     return done

@@ -15,7 +15,18 @@ from crm_core import ids
 from crm_core.db.unit import Unit
 from crm_core.errors import Unavailable
 from crm_core.outbox.events import RecordedEvent
-from crm_core.outbox.feeding import BATCH_TRIES, EVENT_TRIES, ReceiverFailed, cursors, failures, feed, retry
+from crm_core.outbox.feeding import (
+    BATCH_TRIES,
+    EVENT_TRIES,
+    Ahead,
+    ReceiverFailed,
+    cursors,
+    failures,
+    feed,
+    look,
+    read_ahead,
+    retry,
+)
 from crm_core.outbox.loop import work_off
 from crm_core.outbox.relay import number
 from crm_core.registry import Receiver
@@ -54,6 +65,38 @@ async def test_a_receiver_gets_every_event_in_order_and_once(crm: Kit) -> None:
     assert (first.subject_ref, first.line, first.data) == (ids.show("cus", subject), "east", {})
     await work_off(services)
     assert len(memory.got) == 10
+
+
+async def test_receivers_that_stand_alike_share_what_is_read_and_nobody_misses_any(crm: Kit) -> None:
+    memories = [Memory(name) for name in ("slow", "even", "fast")]
+    slow, even, fast = (memory.receiver(batch=most) for memory, most in zip(memories, (2, 7, 4), strict=True))
+    services = await fed_by(crm, slow, even, fast)
+    await work_off(services)
+    made = await recorded(crm, *(made_up(ids.uuid7(), n + 1) for n in range(9)))
+    await number(services)
+    now = await look(services)
+    ahead = await read_ahead(services, [even, fast], now.due(now.last, crm.clock()), now.last)
+    assert [event.id for event in ahead.events] == made[:7]
+    await feed(services, slow)
+    with crm.statements() as sent:
+        await work_off(services)
+    assert [[event.id for event in memory.got] for memory in memories] == [made] * 3
+    assert memories[1].batches == [7, 2]
+    assert len([one for one in sent if "FROM outbox_events" in one]) < sum(len(m.batches) for m in memories)
+    with crm.statements() as sent:
+        await work_off(services)
+    assert len(sent) == 1
+
+
+def test_what_was_read_ahead_is_found_by_position_though_earlier_events_are_gone() -> None:
+    row = {key: value for key, value in made_up(ids.uuid7(), 1).items() if key != "created_at"}
+    kept = [RecordedEvent(**row | {"position": position}) for position in (501, 502, 503)]
+    ahead = Ahead(0, kept, 503)
+    assert ahead.after(0, 2) == kept[:2]
+    assert ahead.after(500, 9) == kept
+    assert ahead.after(502, 9) == kept[2:]
+    assert ahead.after(503, 9) == []
+    assert Ahead(501, kept[1:], 503).after(500, 9) == ()
 
 
 async def test_a_new_receiver_begins_with_the_present_or_with_the_first_event(crm: Kit) -> None:
