@@ -345,22 +345,12 @@ def _sqlite(url: URL, settings: Settings, busy_seconds: float, *, inline: bool) 
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     url = url.set(drivername="sqlite+aiosqlite")
     reads = create_async_engine(
-        url,
-        pool_size=settings.database_connections,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        json_deserializer=orjson.loads,
+        url, pool_size=settings.database_connections, isolation_level="AUTOCOMMIT", hide_parameters=True
     )
     file = str(url.database)
     creator: dict[str, Any] = {"async_creator": lambda: InlineConnection(file)} if inline else {}
     writes = create_async_engine(
-        url,
-        pool_size=1,
-        max_overflow=0,
-        hide_parameters=True,
-        json_serializer=_json,
-        json_deserializer=orjson.loads,
-        **creator,
+        url, pool_size=1, max_overflow=0, hide_parameters=True, json_serializer=_json, **creator
     )
     event.listen(reads.sync_engine, "connect", _preparation(busy_seconds))
     event.listen(writes.sync_engine, "connect", _preparation(busy_seconds))
