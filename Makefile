@@ -45,10 +45,10 @@ fix: setup ## format and mend what can be mended by itself
 	$(BIN)/ruff format .
 
 test: setup ## run the tests on SQLite and PostgreSQL, without those of test-long
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-long: setup ## run the tests that take long, 100,000 random documents among them
-	$(BIN)/python -m pytest -n $(WORKERS) -m long
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long
 
 fuzz: setup ## ask random documents compiled and interpreted on both databases; DOCS=n SEED=s
 	@FUZZ_DOCS=$(DOCS) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q --no-header --tb=line \

@@ -1,20 +1,22 @@
 """The test kit for us and for plugin authors: a small deployment on either database, actors, a GraphQL client.
 
 Loaded as a pytest plugin it gives the fixture `crm`, once on SQLite and once on PostgreSQL. Override the fixtures
-`crm_lines` (line → plugins), `crm_candidates` (plugins besides the installed ones) or `crm_settings` to shape it.
+`crm_lines` (line → plugins), `crm_candidates` (plugins besides the installed ones) or `crm_settings` to shape it, and
+`crm_prepared` to have what many tests begin with made once.
 """
 
 from __future__ import annotations
 
+import gc
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -32,7 +34,6 @@ from crm_core.db.session import Database, open_database
 from crm_core.errors import Fault, Language
 from crm_core.graphql.build import build, core_schema
 from crm_core.graphql.context import Context, Then
-from crm_core.graphql.documents import Documents
 from crm_core.graphql.execution import Executor
 from crm_core.graphql.sharing import Sharing, Text
 from crm_core.keyring import Keyring
@@ -40,6 +41,7 @@ from crm_core.loader import Candidate, installed, load, parts_of
 from crm_core.outbox.loop import work_off
 from crm_core.registry import Registry
 from crm_core.settings import Limits, LineSettings, Settings
+from crm_core.testing.memory import Memory
 from crm_core.testing.postgres import Server
 from crm_core.work import Services, perform
 
@@ -47,6 +49,7 @@ KEYS = Keyring.generate_text()
 INDEX_KEY = Keyring.generate_index_text()
 PATIENT = Limits(statement_seconds=60)
 """A busy machine that runs tests is no slow statement."""
+DIALECTS: Final = ("sqlite", "postgresql")
 START = datetime(2025, 11, 3, 2, 0, tzinfo=UTC)
 
 
@@ -93,12 +96,17 @@ class Answer:
 
 @dataclass
 class Kit:
-    """A running deployment. `ask` goes through the schema, `perform` through the commands."""
+    """A running deployment. `ask` goes through the schema, `perform` through the commands.
+
+    `prepared` is what `crm_prepared` gave, still bound to the deployment it was made on: `replace(crm.prepared, crm=crm)`.
+    """
 
     services: Services
     schema: strawberry.Schema
     clock: FrozenClock
     administrator: Actor
+    prepared: Any = None
+    memory: Memory = field(default_factory=Memory, repr=False)
 
     @cached_property
     def executor(self) -> Executor:
@@ -112,14 +120,10 @@ class Kit:
 
     @cached_property
     def _sharing(self) -> Sharing:
-        schema = core_schema(self.schema)
-        return Sharing(schema, Documents(schema, self.services.settings.limits.tokens))
+        return self.memory.sharing(self.services, core_schema(self.schema))
 
     def _executor(self, *, compiled: bool) -> Executor:
-        services = self.services
-        types, limits = services.registry.types, services.settings.limits
-        dialect = self.database.reads.dialect
-        return Executor(core_schema(self.schema), types, dialect, limits, compiled=compiled)
+        return self.memory.executor(self.services, core_schema(self.schema), compiled=compiled)
 
     @property
     def database(self) -> Database:
@@ -343,15 +347,36 @@ def crm_settings() -> Mapping[str, Any]:
     return {}
 
 
+Prepare: TypeAlias = Callable[[Kit], Awaitable[Any]]
+
+
+@pytest.fixture
+def crm_prepared() -> Prepare | None:
+    """What is done to the deployment before the test has it; done once, each test gets a copy of database and store.
+
+    What it returns is `crm.prepared`. The clock stands where it was left.
+    """
+    return None
+
+
 @dataclass(frozen=True)
 class Template:
-    """A migrated database with its administrator, and the registry and schema it was made for; copied per test."""
+    """A database with its administrator, and the registry and schema it was made for; copied per test.
+
+    `intended` is the registry before its migrations, of which `failures` failed.
+    """
 
     url: str
     administrator: UUID
+    intended: Registry
+    failures: Mapping[str, str]
     registry: Registry
     schema: strawberry.Schema
     candidates: Sequence[Candidate]
+    memory: Memory
+    now: datetime = START
+    prepared: Any = None
+    store: Path | None = None
 
 
 @pytest.fixture(scope="session")
@@ -360,7 +385,7 @@ def crm_templates() -> dict[tuple[Any, ...], Template]:
     return {}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DIALECTS)
 def crm_dialect(request: pytest.FixtureRequest) -> str:
     """On which database the test runs; both by default."""
     return str(request.param)
@@ -372,6 +397,7 @@ async def crm(
     crm_lines: Mapping[str, Sequence[str]],
     crm_candidates: Sequence[Candidate],
     crm_settings: Mapping[str, Any],
+    crm_prepared: Prepare | None,
     crm_templates: dict[tuple[Any, ...], Template],
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -387,38 +413,79 @@ async def crm(
     )
     place = _Place(crm_dialect, tmp_path_factory, request)
     lines = sorted((line, tuple(plugins)) for line, plugins in crm_lines.items())
-    key = (crm_dialect, *lines, repr(crm_settings), *crm_candidates)
+    made_for = (*lines, repr(crm_settings), *crm_candidates)
+    key = (crm_dialect, *made_for)
     if key not in crm_templates:
-        crm_templates[key] = await _template(place, settings, crm_candidates)
+        other = next(
+            (crm_templates[one, *made_for] for one in DIALECTS if (one, *made_for) in crm_templates), None
+        )
+        crm_templates[key] = await _template(place, settings, crm_candidates, other)
+    if crm_prepared is not None:
+        template, key = crm_templates[key], (*key, crm_prepared)
+        if key not in crm_templates:
+            crm_templates[key] = await _prepared(place, settings, template, crm_prepared)
     template = crm_templates[key]
     url, drop = place.copy(template.url, tmp_path)
-    services = _services(settings.model_copy(update={"database_url": url}), template.registry)
+    if template.store is not None and template.store.exists():
+        shutil.copytree(template.store, settings.store)
     try:
-        administrator = await actor_of(services.database.fetch, template.registry, template.administrator)
-        yield Kit(services, template.schema, services.clock, administrator)  # type: ignore[arg-type]  # it is frozen
+        async with _opened(settings.model_copy(update={"database_url": url}), template) as kit:
+            yield kit
     finally:
-        await services.database.dispose()
         drop()
 
 
-def _services(settings: Settings, registry: Registry) -> Services:
-    keyring = Keyring.parse(settings.keys.get_secret_value(), settings.index_key.get_secret_value())
-    return Services(settings, registry, open_database(settings), keyring, FrozenClock())
-
-
-async def _template(place: _Place, settings: Settings, extra: Sequence[Candidate]) -> Template:
-    settings = settings.model_copy(update={"database_url": place.empty()})
-    candidates = [*installed(), *extra]
-    await migrate.upgrade(settings, load(settings, candidates), START)
-    services = _services(settings, load(settings, candidates))
-    registry = services.registry
+@asynccontextmanager
+async def _opened(settings: Settings, template: Template) -> AsyncIterator[Kit]:
+    services = _services(settings, template.registry, template.now)
+    template.memory.lend(services.database)
     try:
-        failures = await migrate.failures(services.database)
-        registry = load(settings, candidates, failures) if failures else registry
-        user = await _administrator(replace(services, registry=registry))
+        administrator = await actor_of(services.database.fetch, template.registry, template.administrator)
+        clock: FrozenClock = services.clock  # type: ignore[assignment]  # `_services` put it there
+        yield Kit(services, template.schema, clock, administrator, template.prepared, template.memory)
     finally:
         await services.database.dispose()
-    return Template(settings.database_url, user, registry, build(parts_of(registry)), extra)
+
+
+def _services(settings: Settings, registry: Registry, now: datetime = START) -> Services:
+    keyring = Keyring.parse(settings.keys.get_secret_value(), settings.index_key.get_secret_value())
+    return Services(settings, registry, open_database(settings), keyring, FrozenClock(now))
+
+
+async def _template(
+    place: _Place, settings: Settings, extra: Sequence[Candidate], other: Template | None
+) -> Template:
+    """A template; what the `other` database's was made with is the same and taken from it."""
+    settings = settings.model_copy(update={"database_url": place.empty()})
+    candidates = [*installed(), *extra]
+    registry = intended = other.intended if other else load(settings, candidates)
+    await migrate.upgrade(settings, intended, START)
+    services = _services(settings, intended)
+    try:
+        failures = await migrate.failures(services.database)
+        if other and failures == other.failures:
+            registry, schema = other.registry, other.schema
+        else:
+            registry = load(settings, candidates, failures) if failures else intended
+            schema = build(parts_of(registry))
+        services = replace(services, registry=registry)
+        user = await _administrator(services)
+        memory = Memory.of(services, core_schema(schema))
+    finally:
+        await services.database.dispose()
+    gc.collect()
+    gc.freeze()  # registry and schema stay as long as the process; the collector need not look through them again
+    return Template(settings.database_url, user, intended, failures, registry, schema, extra, memory)
+
+
+async def _prepared(place: _Place, settings: Settings, template: Template, prepare: Prepare) -> Template:
+    """The template after what many tests begin with."""
+    folder = place.folder()
+    url, _ = place.copy(template.url, folder)
+    here = settings.model_copy(update={"database_url": url, "store": folder / "store"})
+    async with _opened(here, template) as kit:
+        prepared = await prepare(kit)
+    return replace(template, url=url, now=kit.clock.now, prepared=prepared, store=here.store)
 
 
 async def _administrator(services: Services) -> UUID:
@@ -449,8 +516,11 @@ class _Place:
     def empty(self) -> str:
         name = ids.uuid7().hex
         if self.dialect == "sqlite":
-            return f"sqlite:///{self.folders.mktemp('template') / f'{name}.db'}"
+            return f"sqlite:///{self.folder() / f'{name}.db'}"
         return self._server.create_database(f"template_{name}")
+
+    def folder(self) -> Path:
+        return self.folders.mktemp("template")
 
     def copy(self, template: str, folder: Path) -> tuple[str, Any]:
         if self.dialect == "sqlite":

@@ -1,7 +1,7 @@
 """The sign-off chains of companies, as policy files alone, played through the API by people of their roles."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from crm_core.audit.models import AuditEntry
 from crm_core.cli.approvals import _imported
 from crm_core.loader import Candidate
 from crm_core.notices.models import Notice
-from crm_core.testing.kit import Kit
+from crm_core.testing.kit import Kit, Prepare
 from tests.approvals.chains_plugin import CANDIDATE, Paper
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "approvals"
@@ -126,13 +126,23 @@ class Firm:
         await overdue.run(self.crm.services)
 
 
-@pytest.fixture
-async def firm(crm: Kit) -> Firm:
+async def opened(crm: Kit) -> Firm:
     team = await crm.team("一组")
     applicant = await crm.actor("applicant", role="applicant", team=team)
     await crm.perform("role.grant", {"user_id": applicant.user_id, "role": "sales", "line": "east"})
     boss = await crm.actor("boss", role="sales_manager", team=team, leads=True)
     return Firm(crm, await crm.again(applicant.user_id), boss)
+
+
+@pytest.fixture
+def crm_prepared(request: pytest.FixtureRequest) -> Prepare | None:
+    return opened if "firm" in request.fixturenames else None
+
+
+@pytest.fixture
+def firm(crm: Kit) -> Firm:
+    made: Firm = crm.prepared
+    return replace(made, crm=crm, people={})
 
 
 def signers(approval: Any) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import pytest
 
 from crm_core import ids
 from crm_core.actors import Actor
-from crm_core.testing.kit import Kit
+from crm_core.testing.kit import Kit, Prepare
 
 
 @dataclass
@@ -75,9 +75,8 @@ class House:
         return ids.show("usr", actor.user_id)
 
 
-@pytest.fixture
-async def house(crm: Kit) -> House:
-    """The company on a fresh deployment."""
+async def opened(crm: Kit) -> House:
+    """The company."""
     upper = await crm.team("销售部")
     team = await crm.team("一组", parent=upper)
     return House(
@@ -88,3 +87,15 @@ async def house(crm: Kit) -> House:
         leader=await crm.actor("赵", role="team_leader", team=upper, leads=True),
         manager=await crm.actor("钱", role="line_manager"),
     )
+
+
+@pytest.fixture
+def crm_prepared(request: pytest.FixtureRequest) -> Prepare | None:
+    return opened if "house" in request.fixturenames else None
+
+
+@pytest.fixture
+def house(crm: Kit) -> House:
+    """The company on a fresh deployment."""
+    made: House = crm.prepared
+    return replace(made, crm=crm)

@@ -56,6 +56,7 @@ async def kits(
                 crm_lines,
                 crm_candidates,
                 crm_settings,
+                None,
                 crm_templates,
                 folder,
                 tmp_path_factory,

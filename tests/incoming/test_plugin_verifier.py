@@ -47,11 +47,12 @@ def problem(secret: Mapping[str, str]) -> str | None:
 
 
 PARTNER = Verifier("PARTNER", "Partner (合作方)", verify, options=PartnerOptions, problem=problem)
+PLUGIN = candidate("partner", module(crm_verifiers=lambda: [PARTNER]))
 
 
 @pytest.fixture
 def crm_candidates() -> Sequence[Candidate]:
-    return (candidate("partner", module(crm_verifiers=lambda: [PARTNER])),)
+    return (PLUGIN,)
 
 
 @pytest.fixture

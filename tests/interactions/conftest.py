@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ import pytest
 
 from crm_core import ids
 from crm_core.actors import Actor, Reach
-from crm_core.testing.kit import Kit
+from crm_core.testing.kit import Kit, Prepare
 
 SELLS = {
     "customer.read": Reach.OWN,
@@ -102,14 +102,25 @@ class Company:
         return found
 
 
-@pytest.fixture
-async def company(crm: Kit) -> Company:
-    """The company on a fresh deployment."""
+async def opened(crm: Kit) -> Company:
+    """The company."""
     team = await crm.team("一部")
     manager = await crm.actor("manager", MANAGES)
     seller = await crm.actor("seller", SELLS, team=team)
     other = await crm.actor("other", SELLS, team=team)
     return Company(crm, team, manager, seller, other)
+
+
+@pytest.fixture
+def crm_prepared(request: pytest.FixtureRequest) -> Prepare | None:
+    return opened if "company" in request.fixturenames else None
+
+
+@pytest.fixture
+def company(crm: Kit) -> Company:
+    """The company on a fresh deployment."""
+    made: Company = crm.prepared
+    return replace(made, crm=crm)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from crm_core import ids
 from crm_core.actors import Actor
-from crm_core.testing.kit import Kit
+from crm_core.testing.kit import Kit, Prepare
 from crm_telecom_elite.testing import Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
 
@@ -34,9 +34,9 @@ async def told(branch: Branch, mutation: str, by: Actor, select: str, **given: A
     return payload[select.split(" ", maxsplit=1)[0]]
 
 
-@pytest.fixture
-async def pay(branch: Branch) -> Pay:
-    """A closed October, in which the first member has something of everything."""
+async def closed_october(crm: Kit) -> Pay:
+    """In which the first member has something of everything."""
+    branch = await Branch.open(crm)
     pay = await Pay.open(branch)
     await pay.fees(pay.first, "10000.00")
     given = {"teamId": branch.hq, "memberId": pay.first, "month": MONTH, "factor": "1.1", "reason": "绩效"}
@@ -61,6 +61,11 @@ async def pay(branch: Branch) -> Pay:
     await pay.divided({pay.first: "60", pay.second: "40"})
     await pay.closed()
     return pay
+
+
+@pytest.fixture
+def pay_prepared() -> Prepare:
+    return closed_october
 
 
 async def given_to(pay: Pay, account: Actor | None) -> None:

@@ -19,14 +19,8 @@ from crm_telecom_elite.runs.commands import OfRun
 from crm_telecom_elite.runs.computing import run as compute_job
 from crm_telecom_elite.runs.filing import file_statements
 from crm_telecom_elite.runs.models import ElitePayLine, EliteRunInput, EliteStatementFile
-from crm_telecom_elite.testing import Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
 from crm_telecom_elite.users.models import EliteUser
-
-
-@pytest.fixture
-async def pay(branch: Branch) -> Pay:
-    return await Pay.open(branch)
 
 
 def codes(payload: dict[str, Any]) -> list[str]:

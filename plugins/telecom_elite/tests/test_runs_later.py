@@ -15,14 +15,8 @@ from crm_core.testing.kit import Kit
 from crm_telecom_elite.runs.commands import OfRun
 from crm_telecom_elite.runs.computing import run as compute_job
 from crm_telecom_elite.runs.models import EliteDistribution
-from crm_telecom_elite.testing import Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
 from crm_telecom_elite.users.models import EliteUser
-
-
-@pytest.fixture
-async def pay(branch: Branch) -> Pay:
-    return await Pay.open(branch)
 
 
 def codes(payload: dict[str, Any]) -> list[tuple[str, str | None]]:

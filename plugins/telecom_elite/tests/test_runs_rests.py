@@ -10,16 +10,10 @@ from crm_core import ids
 from crm_core.approvals.models import Approval
 from crm_core.outbox.models import OutboxEvent
 from crm_telecom_elite.runs.models import ElitePool, EliteWriteOff
-from crm_telecom_elite.testing import Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
 from crm_telecom_elite.users.models import EliteUser
 
 TOTALS = ("total", "payable", "carriedOver")
-
-
-@pytest.fixture
-async def pay(branch: Branch) -> Pay:
-    return await Pay.open(branch)
 
 
 def codes(payload: dict[str, Any]) -> list[tuple[str, str | None]]:

@@ -15,7 +15,7 @@ from crm_core.access.authentication import Authenticator
 from crm_core.actors import Actor
 from crm_core.logs import logger
 from crm_core.papers_http import PAPER_ROUTE, Desk, Papers
-from crm_core.testing.kit import Kit
+from crm_core.testing.kit import Kit, Prepare
 from crm_telecom_elite.testing import PLUGIN, Branch
 from crm_telecom_elite.testing_pay import MONTH, Pay
 
@@ -39,14 +39,20 @@ def crm_lines() -> dict[str, tuple[str, ...]]:
     return {"elite": (PLUGIN,), "other": (PLUGIN,)}
 
 
-@pytest.fixture
-async def pay(branch: Branch) -> Pay:
+async def divided(crm: Kit) -> Pay:
+    """Fees of two teams, and what they come to divided."""
+    branch = await Branch.open(crm)
     found = await Pay.open(branch)
     await found.fees(found.first, "10000.00")
     await found.fees(found.third, "10000.00")
     await found.divided({found.first: "50", found.second: "30", found.manager: "20"})
     await found.divided({found.third: "100"}, by=branch.regional_leader, team=branch.regional)
     return found
+
+
+@pytest.fixture
+def pay_prepared() -> Prepare:
+    return divided
 
 
 @pytest.fixture
