@@ -46,7 +46,7 @@ from crm_core.graphql.fields import ObjectType
 from crm_core.graphql.late import Given, Late, Trail, Unplanned
 from crm_core.graphql.limits import Meter
 from crm_core.graphql.mutations import options_of
-from crm_core.graphql.operations import Selected, Selections, hidden
+from crm_core.graphql.operations import ITS_ID, Selected, Selections, hidden
 from crm_core.graphql.planner import Planner
 from crm_core.graphql.plans import Plan, Plans, finished
 from crm_core.graphql.sharing import Text
@@ -540,7 +540,7 @@ def _only(selected: Selected, name: str) -> Selected:
 
 def _in_order(rows: list[dict[str, Any]], ids: Sequence[Any]) -> list[dict[str, Any]]:
     """The records in the order of the ids they were asked by."""
-    by_id = {row.pop(hidden("id")): row for row in rows}
+    by_id = {row.pop(hidden(ITS_ID)): row for row in rows}
     return [by_id[key] for one in ids if (key := f"x_{one.hex}") in by_id]
 
 

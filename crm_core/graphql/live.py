@@ -35,7 +35,7 @@ from crm_core.graphql.planner import declaration
 
 BATCH: Final = 100
 """Rows read at once, where a page may have so many."""
-_PLACE, _AFTER = hidden("place"), hidden("after")
+_PLACE, _AFTER = hidden("its place"), hidden("after")
 Payload: TypeAlias = "dict[str, Any]"
 
 

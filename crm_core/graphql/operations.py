@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from graphql import (
     DirectiveNode,
@@ -40,8 +40,14 @@ NULL, VALUE, ABSENT = "null", "value", "absent"
 
 
 def hidden(name: str) -> str:
-    """A key of ours beside those of a client in one object: no name of GraphQL can be spelled so."""
+    """A key of ours beside those of a client in one object: no name of GraphQL can be spelled so.
+
+    Columns that a Python field needs stand under their own names, what else we read under names that no column has.
+    """
     return "@" + name
+
+
+ITS_ID: Final = "its id"
 
 
 class Selections:

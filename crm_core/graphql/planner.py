@@ -22,7 +22,7 @@ from crm_core.graphql.filters import is_uneven, predicate
 from crm_core.graphql.interpreter import LISTING_LIMIT, refuse_if_denied
 from crm_core.graphql.json_sql import Json, Pairs, Sql, needed, words, writer
 from crm_core.graphql.late import Late, Unplanned
-from crm_core.graphql.operations import Selections, hidden
+from crm_core.graphql.operations import ITS_ID, Selections, hidden
 from crm_core.graphql.paging import Key, Page, behind, decode, keys_of, listed, page_of
 from crm_core.graphql.values import sql_type
 
@@ -185,7 +185,7 @@ class Planner:
         pairs = self.selected(target, row, path, nodes)
         hits = among(t.c.id, wanted, sql_type(Id(target.prefix or "x")), self.access.dialect)
         rows = select().select_from(t).where(hits, *self._rule(target, t, self._few))
-        return self.json.many([*pairs, (hidden("id"), self._id_text(row))], rows)
+        return self.json.many([*pairs, (hidden(ITS_ID), self._id_text(row))], rows)
 
     def _id_text(self, row: Row) -> Sql:
         return self.json.value(row.outward(row.table.c.id), Id("x"))

@@ -251,7 +251,7 @@ ITEM = ObjectType(
         ),
         connection("children", "ShelfItem", "What lies in it.", on=lambda t, c, _a: c.c.parent_id == t.c.id),
         batch("shouted", str, "Its name in capitals.", shouted, needs=("name",)),
-        batch("spelled", str, "What it was given.", spelled, needs=("seal", "rate")),
+        batch("spelled", str, "What it was given.", spelled, needs=("seal", "rate", "id")),
         field("oldName", str, "Its name.", sql=lambda t, _a: t.c.name, deprecated="Use name."),
     ),
 )

@@ -118,10 +118,16 @@ async def test_all_reasons_of_a_refusal_come_together_with_rule_and_words(crm: K
 
 
 async def test_several_records_come_back_in_order(crm: Kit) -> None:
-    made = await crm.done(
-        "shelfAddMany", input={"names": ["c", "a", "b"]}, acting="east", select="shelfItems { name }"
-    )
-    assert [item["name"] for item in made["shelfItems"]] == ["c", "a", "b"]
+    for more in ({}, {"dryRun": True}):
+        made = await crm.done(
+            "shelfAddMany",
+            input={"names": ["c", "a", "b"]},
+            acting="east",
+            select="shelfItems { name spelled }",
+            **more,
+        )
+        found = [(item["name"], item["spelled"]) for item in made["shelfItems"]]
+        assert found == [(name, "None None") for name in ("c", "a", "b")]
 
 
 # -- several in one document
