@@ -118,14 +118,9 @@ async def test_all_reasons_of_a_refusal_come_together_with_rule_and_words(crm: K
 
 
 async def test_several_records_come_back_in_order(crm: Kit) -> None:
-    for more in ({}, {"dryRun": True}):
-        made = await crm.done(
-            "shelfAddMany",
-            input={"names": ["c", "a", "b"]},
-            acting="east",
-            select="shelfItems { name spelled }",
-            **more,
-        )
+    given: dict[str, Any] = {"input": {"names": ["c", "a", "b"]}, "acting": "east"}
+    for dry in (False, True):
+        made = await crm.done("shelfAddMany", **given, dryRun=dry, select="shelfItems { name spelled }")
         found = [(item["name"], item["spelled"]) for item in made["shelfItems"]]
         assert found == [(name, "None None") for name in ("c", "a", "b")]
 
