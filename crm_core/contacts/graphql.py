@@ -68,7 +68,7 @@ CONTACT = ObjectType(
         field("preferredChannel", ContactChannel, "How the contact wants to be reached (首选联系方式)."),
         field("remark", str, "Remark (备注)."),
         field("cardCheckedAt", datetime, "When the card was last judged (核对时间)."),
-        field("cardCheckDueAt", datetime, "When the card is to be judged again (应核对时间).", nullable=False),
+        field("cardCheckDueAt", datetime, "When the card is to be judged again (应核对时间).", nullable=False, sort=True),
         field("cardAccurate", bool, "Whether the card was found accurate; null since a change (准确性)."),
         field("cardValid", bool, "Whether the card was found valid (有效性)."),
         field("cardTimely", bool, "Whether the card was found up to date (时效性)."),

@@ -170,6 +170,23 @@ async def test_the_card_has_a_fixed_format_and_a_key_person_s_card_its_own_manag
 
 
 @pytest.mark.rule("CS-052")
+async def test_cards_to_be_judged_come_with_those_longest_due_first(house: House) -> None:
+    customer = await house.enter("华信")
+    for name in ("甲", "乙", "丙"):
+        await house.contact(customer, name, title="总监")
+        house.crm.clock.advance(days=1)
+    due = "{ contacts(where: {cardCheckDue: true}, orderBy: [{cardCheckDueAt: ASC}]) { nodes { name } } }"
+
+    async def names() -> list[str]:
+        return [one["name"] for one in (await house.crm.data(due, house.li))["contacts"]["nodes"]]
+
+    house.crm.clock.advance(days=178)
+    assert await names() == ["甲", "乙"]
+    house.crm.clock.advance(days=1)
+    assert await names() == ["甲", "乙", "丙"]
+
+
+@pytest.mark.rule("CS-052")
 async def test_a_card_is_judged_and_loses_its_verdict_when_it_changes(house: House) -> None:
     customer = await house.enter("华信")
     contact = await house.contact(customer, "王总", title="总监")
