@@ -193,6 +193,7 @@ APPROVAL = ObjectType(
             bool,
             "Those you may (true) or may not (false) sign now (待我审批).",
             lambda t, a, v: _either(waits_for_me(t, a), v),
+            uneven=True,
         ),
         Filter(
             "copied",

@@ -110,7 +110,8 @@ class Filter:
     """A further key of a type's `where`, beyond its filterable fields: `sql(t, access, value)` is its predicate.
 
     One that compares with a masked value names its `mask`: it is refused to whom the value is hidden. `finds` says
-    that it leads to few rows by an index.
+    that it leads to few rows by an index. `uneven`: some meet it with many rows and others with few, so PostgreSQL plans
+    a list filtered by it for the very caller and value.
 
     `sql` is asked for every request, and may look at its value. A filter used often is faster with
     `parts(access, value)`, which makes of the value what is to be bound (`whole`: the value as it is), None where
@@ -126,6 +127,7 @@ class Filter:
     mask: Mask | None = None
     parts: Callable[[Access, Any], Sequence[Any]] | None = None
     finds: bool = False
+    uneven: bool = False
 
 
 @dataclass(frozen=True)

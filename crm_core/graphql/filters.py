@@ -91,6 +91,8 @@ def is_uneven(kind: ObjectType, where: Any) -> bool:
         return False
     for key, value in where.items():
         declared = kind.by_name.get(key)
+        if any(own.uneven and own.name == key for own in kind.filters):
+            return True
         if key in ("and", "or", "not"):
             parts = value if isinstance(value, list) else [value]
             if any(is_uneven(kind, part) for part in parts):

@@ -366,6 +366,18 @@ async def test_a_list_that_depends_on_its_very_values_is_planned_for_them(
     assert [sql.startswith(EACH_TIME) for sql in sent] == [each and crm.database.dialect == "postgresql"]
 
 
+@pytest.mark.parametrize("uneven", [True, False])
+async def test_a_list_by_a_filter_that_some_meet_with_many_rows_is_planned_for_the_caller(
+    crm: Kit, items: list[Item], *, uneven: bool
+) -> None:
+    own = Filter("longName", int, "At most so many.", lambda t, _a, most: t.c.amount <= most, uneven=uneven)
+    declare(crm, filters=(own,))
+    sent: list[str] = []
+    crm.database.heard.append(sent.append)
+    await names(crm, LIST, where={"or": [{"longName": 1}]})
+    assert [sql.startswith(EACH_TIME) for sql in sent] == [uneven and crm.database.dialect == "postgresql"]
+
+
 @pytest.mark.parametrize("crm_dialect", ["postgresql"])
 async def test_a_statement_that_asks_for_it_is_planned_each_time(crm: Kit) -> None:
     mode = "SELECT to_json(current_setting('plan_cache_mode'))"
