@@ -140,8 +140,8 @@ class Receiver:
     """Takes in recorded events (事件接收方), in the order of the feed: async (services, session, events).
 
     It is called in a transaction that also moves its cursor on: what it writes through `session` is written exactly
-    once for each event. Whatever it does besides may happen again. It gets at most `batch` events at a time, and is cut
-    off after `seconds`. A new one begins with what is recorded from then on, or `from_start` with the first event.
+    once for each event. Whatever it does besides may happen again. It gets at most `batch` events at a time, which other
+    receivers get too and nobody changes, and is cut off after `seconds`. A new one begins with what is recorded from then on, or `from_start` with the first event.
     """
 
     name: str
